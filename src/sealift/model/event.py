@@ -1,0 +1,46 @@
+"""Events: what a run says while it goes on, for progress bars and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A stage begins; totals are None where they are not known."""
+
+    stage: str
+    bytes: int | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """The stage moved on by so many bytes and files."""
+
+    stage: str
+    bytes: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The stage is done."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something worth telling the user, in one line."""
+
+    message: str
+
+
+Event = Started | Advanced | Finished | Said
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Listen to nothing."""
