@@ -1,0 +1,49 @@
+"""Scores: Standard MIDI Files; decoded with mido."""
+
+from __future__ import annotations
+
+import io
+
+from sealift.media.kind import Ends, MediaType, vendor
+from sealift.media.sniff import mismatch
+
+CUT = "truncated: a track is not whole"
+
+
+def inspect(ends: Ends) -> str | None:
+    """Why the file is not a whole MIDI file, or None."""
+    if ends.head[:4] != b"MThd":
+        return mismatch(ends.head, "MIDI")
+    length, tracks = int.from_bytes(ends.read(4, 4), "big"), int.from_bytes(ends.read(10, 2), "big")
+    if ends.size < 14:
+        return "truncated: the header is not whole"
+    if length < 6 or int.from_bytes(ends.read(8, 2), "big") > 2 or not any(ends.read(12, 2)):
+        return "damaged: the MIDI header is impossible"
+    return _walk(ends, 8 + length, tracks)
+
+
+def _walk(ends: Ends, at: int, tracks: int) -> str | None:
+    """Go from track to track as far as they are in view."""
+    while tracks and (chunk := ends.read(at, 8)):
+        at += 8 + int.from_bytes(chunk[4:], "big")
+        tracks -= chunk[:4] == b"MTrk"
+        if at > ends.size:
+            return CUT
+    if not tracks:
+        return None
+    return "truncated: fewer tracks than the header promises" if at + 8 > ends.size else None
+
+
+def decode(data: bytes) -> str:
+    """Decode every message of every track and say what it was."""
+    mido = vendor("mido", "midi")
+    score = mido.MidiFile(file=io.BytesIO(data))
+    notes = sum(message.type == "note_on" and message.velocity > 0 for track in score.tracks for message in track)
+    tracks = f"{len(score.tracks)} track{'s' * (len(score.tracks) != 1)}"
+    length = "" if score.type == 2 else f"{score.length:.1f} s, "  # the tracks of type 2 share no clock
+    return f"MIDI type {score.type}, {tracks}, {length}{notes} note{'s' * (notes != 1)}"
+
+
+MIDI = MediaType(
+    name="midi", extensions=(".mid", ".midi"), boxed=False, feature_type="Value", inspect=inspect, decode=decode
+)
