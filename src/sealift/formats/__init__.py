@@ -1,0 +1,1 @@
+"""Files of rows: writing and reading one shard."""

@@ -1,0 +1,164 @@
+"""The footer of any Parquet file: leaves, row groups and column chunks, every place checked against the file's size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sealift.errors import IntegrityError
+from sealift.formats import thrift
+from sealift.formats.parquet.metadata import MAGIC, OPTIONAL, REPEATED, Chunk, Element, File, Group, KeyValue, Meta
+
+Read = Callable[[int, int], bytes]
+"""read(offset, length): exactly these bytes of the file."""
+
+MAX_FOOTER = 64 << 20
+MAX_SCHEMA_DEPTH = 64
+TAIL = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf column: its dotted path, physical type and the greatest levels."""
+
+    path: str
+    type: int
+    max_definition: int
+    max_repetition: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeafChunk:
+    """Where a leaf's pages lie in one row group: bytes `start` up to `end`."""
+
+    leaf: Leaf
+    start: int
+    end: int
+    values: int
+    codec: int
+    has_dictionary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A row group: its first row in the file, its rows, and its chunks in the order of the leaves."""
+
+    first_row: int
+    rows: int
+    chunks: tuple[LeafChunk, ...]
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a file says of itself. `size` is that of the file, `start` where the footer begins."""
+
+    size: int
+    start: int
+    rows: int
+    leaves: tuple[Leaf, ...]
+    row_groups: tuple[RowGroup, ...]
+    metadata: Mapping[bytes, bytes]
+
+
+def read_footer(read: Read, size: int) -> Footer:
+    """The footer of the file of `size` bytes, from one or two reads at its end and one of its first bytes.
+
+    Raises:
+        IntegrityError: it is no Parquet file, or its footer is damaged, larger than 64 MiB, or points out of the file.
+    """
+    if size < 12 or exactly(read, 0, 4, size) != MAGIC:
+        raise _damaged("it does not begin as a Parquet file")
+    tail = exactly(read, max(0, size - TAIL), min(size, TAIL), size)
+    length = int.from_bytes(tail[-8:-4], "little")
+    if tail[-4:] != MAGIC or length > min(size - 12, MAX_FOOTER):
+        raise _damaged("it does not end as a Parquet file")
+    start = size - 8 - length
+    data = tail[-8 - length : -8] if length + 8 <= len(tail) else exactly(read, start, length, size)
+    struct, _ = thrift.decode(data)
+    leaves = tuple(_leaves(thrift.get_list(struct, File.SCHEMA, thrift.STRUCT)))
+    groups = tuple(_groups(thrift.get_list(struct, File.GROUPS, thrift.STRUCT), leaves, start))
+    rows = thrift.get(struct, File.ROWS, thrift.I64)
+    if rows != sum(group.rows for group in groups):
+        raise _damaged(f"it counts {rows} rows, its row groups {sum(group.rows for group in groups)}")
+    return Footer(size, start, rows, leaves, groups, _metadata(struct))
+
+
+def exactly(read: Read, offset: int, length: int, size: int) -> bytes:
+    """These bytes, all of them.
+
+    Raises:
+        IntegrityError: they do not lie in the file, or fewer came.
+    """
+    if not 0 <= offset <= offset + length <= size:
+        raise _damaged(f"bytes {offset} to {offset + length} are wanted of {size}")
+    data = read(offset, length)
+    if len(data) != length:
+        raise _damaged(f"{len(data)} bytes came from {offset}, not {length}")
+    return data
+
+
+def _leaves(elements: list[thrift.Struct]) -> Iterator[Leaf]:
+    if not elements:
+        raise _damaged("it has no schema")
+    rest = iter(elements[1:])
+    for _ in range(_children(elements[0])):
+        yield from _branch(rest, "", 0, 0, MAX_SCHEMA_DEPTH)
+
+
+def _branch(rest: Iterator[thrift.Struct], parent: str, definition: int, repetition: int, depth: int) -> Iterator[Leaf]:
+    element = next(rest, None)
+    if element is None or not depth:
+        raise _damaged("its schema is no tree")
+    kind = thrift.get(element, Element.REPETITION, thrift.I32)
+    definition += kind in (OPTIONAL, REPEATED)
+    repetition += kind == REPEATED
+    path = parent + thrift.get(element, Element.NAME, thrift.BINARY).decode("utf-8", "replace")
+    if children := _children(element):
+        for _ in range(children):
+            yield from _branch(rest, f"{path}.", definition, repetition, depth - 1)
+    else:
+        yield Leaf(path, thrift.get(element, Element.TYPE, thrift.I32, -1), definition, repetition)
+
+
+def _children(element: thrift.Struct) -> int:
+    return int(thrift.get(element, Element.CHILDREN, thrift.I32, 0))
+
+
+def _groups(structs: list[thrift.Struct], leaves: tuple[Leaf, ...], end: int) -> Iterator[RowGroup]:
+    first = 0
+    for number, struct in enumerate(structs):
+        rows = thrift.get(struct, Group.ROWS, thrift.I64)
+        chunks = thrift.get_list(struct, Group.CHUNKS, thrift.STRUCT)
+        if rows < 0 or len(chunks) != len(leaves):
+            raise _damaged(f"row group {number} has {rows} rows and {len(chunks)} of {len(leaves)} columns")
+        yield RowGroup(first, rows, tuple(_chunk(leaf, chunk, end) for leaf, chunk in zip(leaves, chunks, strict=True)))
+        first += rows
+
+
+def _chunk(leaf: Leaf, struct: thrift.Struct, end: int) -> LeafChunk:
+    meta = thrift.get(struct, Chunk.META, thrift.STRUCT)
+    data = thrift.get(meta, Meta.DATA, thrift.I64)
+    dictionary = thrift.get(meta, Meta.DICTIONARY, thrift.I64, 0)
+    start = min(data, dictionary) if dictionary > 0 else data
+    stored = thrift.get(meta, Meta.STORED, thrift.I64)
+    if start < 4 or stored < 0 or start + stored > end:
+        raise _damaged(f"the bytes of column {leaf.path!r} do not lie in the file")
+    return LeafChunk(
+        leaf=leaf,
+        start=start,
+        end=start + stored,
+        values=thrift.get(meta, Meta.VALUES, thrift.I64),
+        codec=thrift.get(meta, Meta.CODEC, thrift.I32),
+        has_dictionary=dictionary > 0,
+    )
+
+
+def _metadata(struct: thrift.Struct) -> dict[bytes, bytes]:
+    pairs = thrift.get_list(struct, File.METADATA, thrift.STRUCT)
+    get: Any = thrift.get
+    return {get(pair, KeyValue.KEY, thrift.BINARY): get(pair, KeyValue.VALUE, thrift.BINARY, b"") for pair in pairs}
+
+
+def _damaged(what: str) -> IntegrityError:
+    return IntegrityError(f"the Parquet file is damaged: {what}", hint="fetch the file again, or pack it again")
