@@ -1,0 +1,64 @@
+"""A plan as one JSON object: what `sealift plan --json` prints, and what its tables show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sealift.model import manifest
+from sealift.model.plan import Plan
+from sealift.plan.limits import COMMIT_FILES, folder_counts
+
+
+def report(plan: Plan) -> dict[str, Any]:
+    """Everything worth knowing of a plan.
+
+    Sizes are bytes: `bytes` of a split are those of its rows in memory, media and all; `file_bytes` bounds its files.
+    """
+    paths = [shard.path for shard in plan.shards] + [table.path for table in plan.also] + [manifest.CARD, manifest.PATH]
+    return {
+        "plan": dict(plan.ids),
+        "fingerprint": plan.fingerprint,
+        "key": list(plan.key),
+        "configs": [_config(plan, config.name) for config in plan.configs],
+        "also": [
+            {"path": table.path, "source": table.source, "bytes": table.size, "rows": table.rows} for table in plan.also
+        ],
+        "schema": [
+            {
+                "column": name,
+                "feature": feature,
+                "configs": [config.name for config in plan.configs if name in config.columns],
+            }
+            for name, feature in plan.features.items()
+        ],
+        "files": {"total": len(paths), "folders": folder_counts(paths)},
+        "commits": max(1, -(-len(paths) // COMMIT_FILES)),
+        "rejects": plan.rejects,
+        "estimate": {
+            "memory_bytes": plan.estimate.memory,
+            "disk_bytes": plan.estimate.disk,
+            "seconds": round(plan.estimate.seconds, 1),
+            "workers": plan.estimate.workers,
+        },
+        "problems": [problem.as_json() for problem in plan.problems],
+    }
+
+
+def _config(plan: Plan, name: str) -> dict[str, Any]:
+    config = plan.config(name)
+    splits = []
+    for total in (one for one in plan.totals if one.config == name):
+        shards = [shard for shard in plan.shards if (shard.config, shard.split) == (name, total.split)]
+        splits.append(
+            {
+                "split": total.split,
+                "rows": total.rows,
+                "bytes": total.num_bytes,
+                "media_bytes": total.media_bytes,
+                "file_bytes": sum(shard.bound for shard in shards),
+                "shards": len(shards),
+                "row_groups": sum(len(shard.row_groups) for shard in shards),
+                "present": dict(total.present),
+            }
+        )
+    return {"config": name, "default": config.default, "columns": list(config.columns), "splits": splits}
