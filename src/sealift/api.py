@@ -1,0 +1,85 @@
+"""The same from Python: publish, plan and verify, each one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sealift.build import Built, build, planned, verify_folder
+from sealift.model.event import OnEvent, ignore
+from sealift.plan import DEFAULT_MEMORY
+from sealift.plan.report import report
+from sealift.spec import Spec
+from sealift.verify import Level, Verified
+
+
+def publish(
+    what: Any,
+    to: str | None = None,
+    *,
+    configs: Sequence[str] | None = None,
+    memory: int = DEFAULT_MEMORY,
+    workers: int | None = None,
+    strict: bool = False,
+    on_event: OnEvent = ignore,
+    **keys: Any,
+) -> Built:
+    """Pack and publish, and return what was done. The same again changes nothing.
+
+    `what` is a `Spec`, the path of a spec file, or the rows themselves (a pyarrow Table, a pandas or polars frame, a
+    DuckDB relation, record batches) with the keys of a spec beside: `media=`, `key=`, `from_=` and so on. `to` is a
+    folder. `memory` bounds the peak anonymous memory of all processes, in bytes. `on_event` gets the values of
+    `sealift.model.event` as the work goes on, in the calling thread.
+
+    With more than one worker, call it below `if __name__ == "__main__":`, as `multiprocessing` wants it.
+
+    Raises:
+        SealiftError: with what to do next; the destination is as it was.
+    """
+    spec = _spec(what, keys)
+    return build(spec, to, configs=configs, memory=memory, workers=workers, strict=strict, on_event=on_event)
+
+
+def plan(
+    what: Any,
+    to: str | None = None,
+    *,
+    configs: Sequence[str] | None = None,
+    memory: int = DEFAULT_MEMORY,
+    workers: int | None = None,
+    on_event: OnEvent = ignore,
+    **keys: Any,
+) -> dict[str, Any]:
+    """What would be published, and every problem with it, as `sealift plan --json` prints it. Writes nothing.
+
+    Raises:
+        SealiftError: there is no plan to be made, with what to do next.
+    """
+    spec = _spec(what, keys)
+    with planned(spec, to, configs=configs, memory=memory, workers=workers, on_event=on_event) as made:
+        return report(made)
+
+
+def verify(
+    folder: str | os.PathLike[str],
+    level: Level = "full",
+    *,
+    against: Any = None,
+    on_event: OnEvent = ignore,
+    **keys: Any,
+) -> Verified:
+    """Prove a published folder up to a level; `against` a spec or rows (as for `publish`), beside the source, too."""
+    spec = None if against is None else _spec(against, keys)
+    with TemporaryDirectory(prefix="sealift-") as work:
+        return verify_folder(Path(folder), Path(work), level, spec, on_event=on_event)
+
+
+def _spec(what: Any, keys: dict[str, Any]) -> Spec:
+    if isinstance(what, Spec):
+        return what.having(**{name: getattr(Spec(**{name: value}), name) for name, value in keys.items()})
+    if isinstance(what, str | os.PathLike):
+        return _spec(Spec.load(what), keys)
+    return Spec(rows=what, **keys)

@@ -1,0 +1,223 @@
+"""Pack one planned shard: its rows and the bytes of its media become one staged file, and a receipt that proves it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import blake3
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sealift import media
+from sealift.errors import IntegrityError
+from sealift.formats.features import Feature, footer_metadata
+from sealift.formats.index import INDEX, cells_of
+from sealift.formats.parquet import ShardWriter, storage_schema
+from sealift.formats.rowfile import KEY, RowReader
+from sealift.model.column import MediaColumn
+from sealift.model.entry import Entry
+from sealift.model.event import Advanced, OnEvent
+from sealift.model.plan import Plan, PlannedShard
+from sealift.model.receipt import Finding, Receipt
+from sealift.ports import Reads, Sink, Stages
+
+STAGE = "pack"
+REPORT_BYTES = 8 << 20
+PROBED = 4096
+
+
+@dataclass(frozen=True)
+class PackJob:
+    """Everything a worker needs to pack one shard, here or on another machine that sees the same files."""
+
+    shard: PlannedShard
+    rows_file: Path
+    index_part: Path
+    columns: tuple[str, ...]
+    media: tuple[MediaColumn, ...]
+    features: Mapping[str, Feature]
+    source: Reads
+    stage: Stages
+    keyed: bool
+
+
+def job(plan: Plan, shard: PlannedShard, source: Reads, stage: Stages) -> PackJob:
+    """The job that packs that shard of the plan."""
+    config = plan.config(shard.config)
+    return PackJob(
+        shard=shard,
+        rows_file=plan.rows_file(shard.split),
+        index_part=index_part(plan, shard),
+        columns=config.columns,
+        media=plan.media_of(config),
+        features={name: plan.features[name] for name in config.columns},
+        source=source,
+        stage=stage,
+        keyed=bool(plan.key),
+    )
+
+
+def index_part(plan: Plan, shard: PlannedShard) -> Path:
+    """Where the index records of a packed shard lie until they are published."""
+    return plan.work / "index" / shard.config / f"{shard.split}-{shard.index:05d}.parquet"
+
+
+def pack(job: PackJob, on_event: OnEvent) -> Receipt:
+    """Write one planned shard and return its proof.
+
+    Rows keep the plan's order. Memory: the light columns of one row group, and one slice of media. Repeating gives
+    the same bytes; the staged name appears only when the file is complete. Each media byte is read once, hashed on
+    its way (BLAKE3 for the cell, SHA-256 for the file), and its first and last bytes are probed.
+
+    Raises:
+        SourceMissing, SourceChanged: an entry is not what was planned; `path` and `key` name it.
+        DestinationError: the file cannot be written.
+        IntegrityError: the file came out larger than the plan promised.
+    """
+    rows = RowReader(job.rows_file, [*job.columns, KEY])
+    job.index_part.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        sink = _Hashing(stack.enter_context(job.stage.stage(job.shard.path)))
+        cells = _Cells(job, on_event)
+        light = pa.schema([rows.schema.field(name) for name in job.columns])
+        schema = storage_schema(light, job.media, footer_metadata(job.features))
+        index = stack.enter_context(pq.ParquetWriter(job.index_part, INDEX, compression="zstd"))
+        writer = stack.enter_context(ShardWriter(sink, schema, job.media))
+        first = job.shard.first_row
+        for count in job.shard.row_groups:
+            group = rows.read(first, count)
+            cells.turn_to(group)
+            offsets = writer.write(group.select(list(job.columns)), cells)
+            _write_index(index, job, group, first - job.shard.first_row, offsets, cells)
+            first += count
+        writer.close()
+        _check_size(job.shard, sink.size)
+    cells.report(force=True)
+    return Receipt(
+        path=job.shard.path,
+        config=job.shard.config,
+        split=job.shard.split,
+        index=job.shard.index,
+        rows=job.shard.rows,
+        size=sink.size,
+        sha256=sink.digest.hexdigest(),
+        cells=cells.count,
+        media_bytes=cells.bytes,
+        digest=cells.digest.hexdigest(),
+        findings=cells.findings(),
+    )
+
+
+class _Hashing:
+    """A sink that knows the SHA-256 and the size of what went through it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._write: Callable[[Any], object] = sink.write
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.digest.update(data)
+        self._write(data)
+        self.size += len(data)
+
+
+class _Cells:
+    """The bytes of a row group's cells, read from the source, hashed and probed on their way."""
+
+    def __init__(self, job: PackJob, on_event: OnEvent) -> None:
+        self._source = job.source
+        self._media = job.media
+        self._probes = {column.name: media.TYPES[column.type].probe for column in job.media}
+        self._on_event = on_event
+        self._entries: dict[str, list[Entry]] = {}
+        self._hasher: Any = None
+        self._head = self._tail = b""
+        self._found: dict[tuple[str, str], tuple[int, str]] = {}
+        self._unsaid = (0, 0)
+        self.digests: dict[str, bytearray] = {}
+        self.digest = blake3.blake3()
+        self.count = 0
+        self.bytes = 0
+
+    def turn_to(self, group: pa.RecordBatch) -> None:
+        """Take up the cells of the next row group."""
+        self._entries = {column.name: cells_of(group.column(column.name), column).entries() for column in self._media}
+        self.digests = {column.name: bytearray() for column in self._media}
+
+    def read_into(self, column: str, cell: int, offset: int, view: memoryview) -> None:
+        """Fill the view with the bytes of a cell, in order; the last call for a cell completes its digest."""
+        entry = self._entries[column][cell]
+        self._source.read_into(entry, offset, view)
+        size = len(view)
+        if size == entry.size:
+            digest = blake3.blake3(view).digest()
+            head, tail = bytes(view[:PROBED]), bytes(view[-PROBED:])
+        else:
+            if not offset:
+                self._hasher, self._head, self._tail = blake3.blake3(), bytes(view[:PROBED]), b""
+            self._hasher.update(view)
+            self._tail = (self._tail + bytes(view[-PROBED:]))[-PROBED:]
+            if offset + size < entry.size:
+                self._advance(size, 0)
+                return
+            digest, head, tail = self._hasher.digest(), self._head, self._tail
+        self.digests[column] += digest
+        self.digest.update(digest)
+        self.count += 1
+        self._advance(size, 1)
+        reason = self._probes[column](head, tail, entry.size)
+        if reason is not None:
+            count, example = self._found.get((column, reason), (0, entry.path))
+            self._found[(column, reason)] = (count + 1, example)
+
+    def _advance(self, size: int, files: int) -> None:
+        self.bytes += size
+        self._unsaid = (self._unsaid[0] + size, self._unsaid[1] + files)
+        self.report()
+
+    def report(self, *, force: bool = False) -> None:
+        """Say how far the shard is, now and then."""
+        if any(self._unsaid) and (force or self._unsaid[0] >= REPORT_BYTES):
+            self._on_event(Advanced(STAGE, *self._unsaid))
+            self._unsaid = (0, 0)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the probes noticed."""
+        return tuple(Finding(*at, count, example) for at, (count, example) in sorted(self._found.items()))
+
+
+def _write_index(
+    index: pq.ParquetWriter,
+    job: PackJob,
+    group: pa.RecordBatch,
+    first: int,
+    offsets: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]],
+    cells: _Cells,
+) -> None:
+    keys = group.column(KEY)
+    if not job.keyed:
+        keys = pa.array([f"{job.shard.config}/{key}" for key in keys.to_pylist()], pa.string())
+    for column in job.media:
+        found = cells_of(group.column(column.name), column)
+        digests = pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(32), len(found), [None, pa.py_buffer(bytes(cells.digests[column.name]))]
+        )
+        shard = job.shard
+        table = found.records(keys, (shard.config, shard.split, shard.path), first, offsets[column.name], digests)
+        index.write_table(table, row_group_size=max(1, table.num_rows))
+
+
+def _check_size(shard: PlannedShard, size: int) -> None:
+    if size > shard.bound:
+        raise IntegrityError(
+            f"{shard.path} came out at {size} bytes; the plan promised at most {shard.bound}",
+            hint="please report this: the plan's bound is wrong",
+            shard=shard.path,
+        )
