@@ -1,0 +1,1 @@
+"""Smaller verbs, one module each: making a small corpus, starting a spec, the demo."""
