@@ -133,7 +133,7 @@ def test_types_are_settled_by_the_whole_file(tmp_path: Path) -> None:
         ("a,b\n1,2\n3\n", "Line: 3"),
         ("a,b\n1,2\n3,4,5\n", "Line: 3"),
         ('a,b\n1,"open\n', "Line: 2"),
-        ("a,b\r\n1,2\n3,4\r\n", "cannot"),
+        ("a,b\r\n1,2\n3,4\r\n", "invalid state"),
         (b"a,b\n1,\xff\n", "utf-8"),
         (b"\xff\xfe\n1\n", "header"),
         ("", "no header"),

@@ -36,10 +36,10 @@ def parse(sql: str) -> Node:
             statements = con.extract_statements(sql)
             tree = engine.run(con, f"SELECT json_serialize_sql({engine.text(sql)})")[0][0]
         except duckdb.Error as error:
-            raise RequestError(f"{engine.said(error)}", hint=ONE_SELECT, key="rows") from error
+            raise RequestError(engine.said(error), hint=ONE_SELECT, key="rows") from error
     found = json.loads(str(tree))
     if len(statements) != 1 or found["error"]:
-        raise RequestError(f"{_not_a_select(len(statements), found)}", hint=ONE_SELECT, key="rows")
+        raise RequestError(_not_a_select(len(statements), found), hint=ONE_SELECT, key="rows")
     node: Node = found["statements"][0]["node"]
     _refuse_reaching_out(node)
     return node

@@ -110,11 +110,11 @@ class Session:
             self._check_types(relation)
             self._open = relation.to_arrow_reader(batch_rows)
         except MISTAKES as error:
-            raise RequestError(f"{self._said(error)}", hint=self._tables_hint(), key="rows") from error
+            raise RequestError(self._said(error), hint=self._tables_hint(), key="rows") from error
         except duckdb.OutOfMemoryException as error:
-            raise TableError(f"{self._said(error)}", hint="raise --memory", key="rows") from error
+            raise TableError(self._said(error), hint="raise --memory", key="rows") from error
         except (duckdb.Error, RuntimeError) as error:
-            raise TableError(f"{self._said(error)}", hint=self._tables_hint(), key="rows") from error
+            raise TableError(self._said(error), hint=self._tables_hint(), key="rows") from error
         return normalise(self._open, batch_rows)
 
     def unordered(self, sql: str) -> bool:
@@ -168,7 +168,7 @@ class Session:
         return "the query can use:\n" + "\n".join(lines) if lines else "name tables under tables:, and use files"
 
 
-def _listed(columns: list[tuple[str, str]], most: int = 40) -> str:
+def _listed(columns: list[tuple[str, str]], most: int = 60) -> str:
     names = [engine.plain_name(name) for name, _ in columns]
     return ", ".join(names[:most]) + (f", … {len(names) - most} more" if len(names) > most else "")
 

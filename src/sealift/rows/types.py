@@ -111,7 +111,7 @@ def _batches(reader: Any, schema: pa.Schema, batch_rows: int) -> Iterator[pa.Rec
     except SealiftError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{error}", hint="mend the value or the query; or raise --memory", key="rows") from error
+        raise TableError(str(error), hint="mend the value or the query; or raise --memory", key="rows") from error
 
 
 def _converted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
