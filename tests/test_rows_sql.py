@@ -408,3 +408,18 @@ def test_scans_and_sorted_queries_fix_their_order(sql: str) -> None:
 def test_joins_groups_and_sets_without_order_by_do_not(sql: str) -> None:
     """Joins, groups, DISTINCT, sets, windows, samples and whatever is built on them leave the order open."""
     assert query.unordered(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT a, md5(a) AS digest FROM t ORDER BY hash(a)", []),
+        ("SELECT random() AS r, now() FROM t", ["now()", "random()"]),
+        ("SELECT a FROM t WHERE d < current_date ORDER BY uuid()", ["current_date", "uuid()"]),
+        ("SELECT * FROM (SELECT gen_random_uuid() AS id FROM t)", ["gen_random_uuid()"]),
+        ("SELECT a FROM t USING SAMPLE 10%", ["USING SAMPLE"]),
+    ],
+)
+def test_a_query_that_changes_from_run_to_run_is_known_by_what_makes_it_change(sql: str, found: list[str]) -> None:
+    """Random numbers, times and samples give other rows each time, wherever they stand; hashes do not."""
+    assert query.changing(sql) == found

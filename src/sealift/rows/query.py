@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -143,3 +144,33 @@ def _plain_source(source: Node, known: Mapping[str, Node | None]) -> bool:
     if source["type"] == "SUBQUERY":
         return _plain(source["subquery"]["node"], known)
     return source["type"] in ("EMPTY", "EXPRESSION_LIST", "TABLE_FUNCTION")
+
+
+MOMENTS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+
+
+def changing(sql: str) -> list[str]:
+    """What makes the query give other rows each time it is run: random(), now(), uuid(), USING SAMPLE … ; sorted.
+
+    DuckDB's own list of functions says which are not the same for the same input.
+
+    Raises:
+        RequestError: as `parse`.
+    """
+    found = set()
+    fickle = _fickle_functions()
+    for node in _nodes(parse(sql)):
+        if node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() in fickle:
+            found.add(f"{str(node['function_name']).lower()}()")
+        if node.get("class") == "COLUMN_REF" and [name.lower() for name in node["column_names"]][-1] in MOMENTS:
+            found.add(node["column_names"][-1].lower())
+        if isinstance(node.get("sample"), Mapping):
+            found.add("USING SAMPLE")
+    return sorted(found)
+
+
+@functools.cache
+def _fickle_functions() -> frozenset[str]:
+    with duckdb.connect(":memory:") as con:
+        rows = engine.run(con, "SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
+    return frozenset(str(row[0]) for row in rows)

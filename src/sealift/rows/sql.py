@@ -121,6 +121,10 @@ class Session:
         """True if the query does not fix the order of its rows; see `query.unordered`."""
         return query.unordered(sql)
 
+    def changing(self, sql: str) -> list[str]:
+        """What makes the query give other rows each time; see `query.changing`."""
+        return query.changing(sql)
+
     def columns(self) -> dict[str, list[tuple[str, str]]]:
         """The columns, (name, DuckDB type), of every table and of `files`, by table."""
         return {name: tables.columns(self._con, engine.name(name)) for name in self._names()}
