@@ -9,9 +9,6 @@ from sealift.cli.output import Output
 from sealift.errors import RequestError
 from sealift.spec import Shards, Spec, read_environment_file
 
-SHORTHAND = {"bids": "bids"}
-"""Layouts whose query uses columns that only the spec's `layout:` brings."""
-
 
 def read_spec(
     given: str,
@@ -49,4 +46,4 @@ def _recognised(folder: Path, output: Output) -> Spec:
     output.say(f"recognised {folder} as a {layout.name} layout; `sealift init {folder}` writes it down as a spec")
     for note in layout.notes:
         output.say(f"  {note}")
-    return Spec(from_=str(folder.absolute()), layout=SHORTHAND.get(layout.name), **layout.keys())
+    return Spec(from_=str(folder.absolute()), **layout.as_spec())

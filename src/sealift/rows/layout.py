@@ -41,11 +41,6 @@ class Layout:
     features: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def keys(self) -> dict[str, Any]:
-        """What it says, by the keys of a spec."""
-        said = {"tables": self.tables, "rows": self.rows, "key": self.key, "split": self.split, "media": self.media}
-        return {**said, "features": self.features}
-
     def as_spec(self) -> dict[str, Any]:
         """The keys of a spec that say this, in the order of the grammar; what is empty is left out."""
         said = {
