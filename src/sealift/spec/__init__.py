@@ -7,16 +7,17 @@ spec = sealift.Spec(from_="recordings", rows=table, media={"audio": "audio"}, ke
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic import PrivateAttr, ValidationError
 
-from sealift.errors import NotSupportedYet, RequestError, SpecError
+from sealift.errors import NotSupportedYet, RequestError, SealiftError, SpecError
 from sealift.spec.document import Document, Keys, dotted, nearest, read_document, read_environment_file
 from sealift.spec.grammar import Card, ConfigSpec, Expect, Feature, Grammar, Media, Shards, Split
+from sealift.spec.mistakes import located, mistaken
 
 __all__ = [
     "Card",
@@ -44,12 +45,13 @@ class Spec(Grammar):
 
     _document: Document | None = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)
+    _anew: frozenset[str] = PrivateAttr(default=frozenset())
 
     def __init__(self, **said: Any) -> None:
         try:
             super().__init__(**said)
         except ValidationError as error:
-            raise _spec_error(error, None) from None
+            raise mistaken(error, None) from None
 
     @classmethod
     def load(cls, file: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> Spec:
@@ -63,21 +65,25 @@ class Spec(Grammar):
         try:
             grammar = Grammar.model_validate(document.data)
         except ValidationError as error:
-            raise _spec_error(error, document) from None
+            raise mistaken(error, document) from None
         spec = cls.model_construct(_fields_set=grammar.model_fields_set, **dict(grammar))
         spec._document = document
         spec._folder = path.resolve().parent
+        if not isinstance(spec.rows, str | None):
+            raise spec.mistake("`rows` must be text: one SELECT", "rows", hint="write it behind `rows: |`")
         return spec
 
     def having(self, **said: Any) -> Spec:
         """The same spec with some keys said anew (None leaves a key as it is)."""
-        new = self.model_copy(update={name: value for name, value in said.items() if value is not None})
-        new._document, new._folder = self._document, self._folder
+        update = {name: value for name, value in said.items() if value is not None}
+        new = self.model_copy(update=update)
+        new._document, new._folder, new._anew = self._document, self._folder, self._anew | update.keys()
         return new
 
     def completed(self, **said: Any) -> Spec:
         """The spec with these keys where it says nothing itself: what a layout stands for."""
-        missing = {name: value for name, value in said.items() if name not in self.model_fields_set}
+        own = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        missing = {name: value for name, value in said.items() if name not in own}
         return self.having(**{name: getattr(Spec(**{name: value}), name) for name, value in missing.items()})
 
     @property
@@ -91,7 +97,17 @@ class Spec(Grammar):
 
     def mistake(self, message: str, *keys: str | int, hint: str = "") -> SpecError:
         """An error at the place of that key: for what only the data can show to be wrong."""
-        return SpecError(*_located(message, keys, self._document), hint=hint, **_fields(keys, self._document))
+        return located(SpecError, message, keys, self._document, hint=hint)
+
+    @contextmanager
+    def hiding_variables(self) -> Iterator[None]:
+        """Let no value of a variable out in an error's message, hint or fields: its name stands there instead."""
+        try:
+            yield
+        except SealiftError as error:
+            if self._document is None or not self._document.variables:
+                raise
+            raise _hidden(error, self._document) from None
 
     def check_supported(self) -> None:
         """Promise that this version builds everything that the spec names.
@@ -100,11 +116,9 @@ class Spec(Grammar):
             NotSupportedYet: it names something that is to come; `key` says what.
         """
         for keys, what in self._unsupported():
-            raise NotSupportedYet(
-                *_located(f"`{dotted(keys)}` is not supported yet: {what}", keys, self._document),
-                hint="leave it out for now; the changelog says when it arrives",
-                **_fields(keys, self._document),
-            )
+            message = f"`{dotted(keys)}` is not supported yet: {what}"
+            hint = "leave it out for now; the changelog says when it arrives"
+            raise located(NotSupportedYet, message, keys, self._document, hint=hint)
 
     def _unsupported(self) -> list[tuple[Keys, str]]:
         named: list[tuple[Keys, str]] = []
@@ -125,81 +139,35 @@ class Spec(Grammar):
         return named
 
     def as_published(self) -> dict[str, Any]:
-        """What the manifest says of the spec: as written, variables unfilled, without `from` and `to`."""
-        if self._document is not None:
-            said = dict(self._document.raw)
-        else:
-            said = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"rows"})
-        if isinstance(self.rows, str):
-            said["rows"] = self.rows if self._document is None else said.get("rows", self.rows)
-        return {name: value for name, value in said.items() if name not in ("from", "to", "listing")}
+        """What the manifest says of the spec: as written, variables unfilled, without `from`, `to` and `listing`.
+
+        What was said anew (on the command line, or by a layout) goes before what was written. Rows that came from
+        Python are not in it.
+        """
+        ours = self._anew if self._document is not None else self.model_fields_set
+        dumped = self.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, include=set(ours) - (set() if self._sql else {"rows"})
+        )
+        written = self._document.raw if self._document is not None else {}
+        return {name: value for name, value in {**written, **dumped}.items() if name not in ("from", "to", "listing")}
+
+    @property
+    def _sql(self) -> bool:
+        return isinstance(self.rows, str)
+
+    def __repr__(self) -> str:
+        """As it is published: values of variables are not shown."""
+        return f"Spec({self.as_published()!r})"
+
+    __str__ = __repr__
 
 
-def _spec_error(error: ValidationError, document: Document | None) -> SpecError:
-    """The first mistake of a validation, at its place, with the nearest valid key. The value itself is never shown."""
-    mistakes = error.errors(include_url=False)
-    first = min(mistakes, key=lambda mistake: _order(mistake["loc"], document))
-    keys: Keys = tuple(first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(Grammar, keys[:-1])
-        message, hint = f"unknown key `{dotted(keys)}`", nearest(str(keys[-1]), known)
-    elif first["type"] == "literal_error":
-        message = f"`{_shown(keys, document)}`: {first['msg'][0].lower()}{first['msg'][1:]}"
-        hint = nearest(str(first["input"]), re.findall(r"'([^']*)'", first["msg"]))
-    else:
-        said = first["msg"].removeprefix("Value error, ")
-        message, hint = (f"`{_shown(keys, document)}`: {said}" if keys else said), "see docs/spec.md for the grammar"
-    more = len(mistakes) - 1
-    if more:
-        hint += f" ({more} more mistake{'s' if more > 1 else ''} after this one)"
-    return SpecError(*_located(message, keys, document), hint=hint, **_fields(keys, document))
-
-
-def _order(loc: tuple[str | int, ...], document: Document | None) -> tuple[int, int]:
-    return (document.place(tuple(loc)) if document else None) or (1 << 30, 0)
-
-
-def _shown(keys: Keys, document: Document | None) -> str:
-    """The key path without the names of alternatives that pydantic puts between."""
-    if document is None:
-        return dotted(keys)
-    known: Keys = ()
-    for step in keys:
-        if (*known, step) in document.places:
-            known = (*known, step)
-    return dotted(known or keys)
-
-
-def _located(message: str, keys: tuple[str | int, ...], document: Document | None) -> tuple[str]:
-    place = document.place(keys) if document else None
-    if document is None or place is None:
-        return (message,)
-    return (f"{document.file}:{place[0]}:{place[1]}: {message}",)
-
-
-def _fields(keys: tuple[str | int, ...], document: Document | None) -> dict[str, Any]:
-    place = document.place(keys) if document else None
-    return {
-        "key": dotted(keys) or None,
-        "file": document.file if document else None,
-        "line": place[0] if place else None,
-        "column": place[1] if place else None,
-    }
-
-
-def _keys_at(model: type[BaseModel], keys: Keys) -> list[str]:
-    """The keys that are valid at that place of the grammar."""
-    for step in keys:
-        field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
-        annotation = field.annotation if field else None
-        models = [a for a in _flat(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if models:
-            model = models[0]
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _flat(annotation: Any) -> list[Any]:
-    return [annotation, *(inner for argument in get_args(annotation) for inner in _flat(argument))]
+def _hidden(error: SealiftError, document: Document) -> SealiftError:
+    fields = {name: document.hide(said) if isinstance(said, str) else said for name, said in error.fields.items()}
+    if "file" in error.fields:
+        fields["file"] = error.fields["file"]
+    place, file, rest = error.message.rpartition(document.file)
+    return type(error)(place + file + document.hide(rest), hint=document.hide(error.hint), **fields)
 
 
 def where_to(said: str | None) -> tuple[Literal["folder", "hub"], str]:

@@ -14,31 +14,60 @@ import yaml
 from sealift.errors import SpecError
 
 Keys = tuple[str | int, ...]
-VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+Places = Mapping[Keys, tuple[int, int]]
+VARIABLE = re.compile(r"\$(\$?)\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
+SHORT = 4
+"""A variable's value of fewer characters is hidden where it stands as a word of its own, a longer one anywhere."""
+PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
+TIME = "tag:yaml.org,2002:timestamp"
+MOST_VALUES = 100_000
+"""More values than this are no spec that a person wrote: aliases of aliases can say billions in a few lines."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a YAML file says: `data` with variables filled, `raw` as written, `places` (line, column) by key path."""
+    """What a YAML file says: `data` with variables filled, `raw` as written, `places` (line, column) by key path.
+
+    `filled` has the places whose text came from a variable, `variables` the values that were filled in, by name.
+    """
 
     file: str
-    data: Any
+    data: Any = field(repr=False)
     raw: Any
-    places: Mapping[Keys, tuple[int, int]] = field(default_factory=dict)
+    places: Places = field(default_factory=dict)
+    filled: frozenset[Keys] = frozenset()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def place(self, keys: Keys) -> tuple[int, int] | None:
-        """The line and column of the nearest key there is: steps that the document does not have are skipped."""
+    def hide(self, text: str) -> str:
+        """The text with `${NAME}` in place of every value of a variable that is in it."""
+        if not self.variables:
+            return text
+        names = {value: name for name, value in self.variables.items()}
+        words = [_word(value) for value in sorted(names, key=len, reverse=True)]
+        return re.sub("|".join(words), lambda match: f"${{{names[match[0]]}}}", text)
+
+    def known(self, keys: Keys) -> Keys:
+        """The path of the nearest key there is: steps that the document does not have are skipped."""
         found: Keys = ()
         for step in keys:
             if (*found, step) in self.places:
                 found = (*found, step)
-        return self.places.get(found)
+        return found
+
+    def place(self, keys: Keys) -> tuple[int, int] | None:
+        """The line and column of the nearest key there is."""
+        return self.places.get(self.known(keys))
+
+    def from_variable(self, keys: Keys) -> bool:
+        """Whether a variable was filled in there."""
+        return self.known(keys) in self.filled
 
 
 def read_document(file: Path, environment: Mapping[str, str]) -> Document:
-    """Read a YAML file, keep the place of every key, and fill `${NAME}` and `${NAME:-default}`.
+    """Read a YAML file, keep the place of every key, and fill `${NAME}` and `${NAME:-default}` in values.
 
-    `$${NAME}` stands for the text `${NAME}`. Values of variables never appear in an error.
+    `$${NAME}` stands for the text `${NAME}`. A variable that is set to nothing counts as not set. Values of variables
+    never appear in an error.
 
     Raises:
         SpecError: it cannot be read, is no YAML, names a key twice, or a variable that is not set.
@@ -51,13 +80,17 @@ def read_document(file: Path, environment: Mapping[str, str]) -> Document:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise _not_yaml(file, error) from error
+    except RecursionError as error:
+        raise SpecError(f"{file}: nested too deeply", hint="a spec has few levels", file=str(file)) from error
     if not isinstance(node, yaml.MappingNode):
         raise SpecError(
             f"{file}: a spec is a mapping of keys to values", hint="see `sealift init --help`", file=str(file)
         )
-    places: dict[Keys, tuple[int, int]] = {}
-    raw = _construct(node, (), places, file)
-    return Document(str(file), _fill(raw, (), places, file, environment), raw, places)
+    reading = _Reading(file)
+    raw = reading.value(node, (), ())
+    filling = _Filling(file, reading.places, environment)
+    data = filling.value(raw, ())
+    return Document(str(file), data, raw, reading.places, frozenset(filling.filled), filling.variables)
 
 
 def read_environment_file(file: Path) -> dict[str, str]:
@@ -95,69 +128,108 @@ def nearest(word: str, known: list[str]) -> str:
     return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(sorted(known))}"
 
 
-def _construct(node: yaml.Node, keys: Keys, places: dict[Keys, tuple[int, int]], file: Path) -> Any:
-    if keys not in places:
-        places[keys] = (node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, yaml.MappingNode):
-        return dict(_pairs(node, keys, places, file))
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(item, (*keys, number), places, file) for number, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+class _Reading:
+    """Turns YAML's nodes into plain data, and keeps the place of every key."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.places: dict[Keys, tuple[int, int]] = {}
+
+    def value(self, node: yaml.Node, keys: Keys, above: tuple[yaml.Node, ...]) -> Any:
+        """What the node says; `above` are the nodes that it lies in."""
+        self.places.setdefault(keys, _start(node))
+        if node in above or len(self.places) > MOST_VALUES:
+            raise self._mistake(node, keys, "an alias that leads to itself or to too many values", "write it out")
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._pairs(node, keys, (*above, node)))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*keys, number), (*above, node)) for number, item in enumerate(node.value)]
+        return self._scalar(node, keys)
+
+    def _scalar(self, node: yaml.Node, keys: Keys) -> Any:
+        # A date stays the text that it is: nothing in a spec is a point in time, and JSON knows none.
+        if node.tag == TIME:
+            return node.value
+        if node.tag not in PLAIN_TAGS:
+            raise self._mistake(node, keys, f"the tag {node.tag} has no meaning here", "write plain text")
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            raise self._mistake(node, keys, "not a value of its kind", "put quotes around text") from error
+
+    def _pairs(self, node: yaml.MappingNode, keys: Keys, above: tuple[yaml.Node, ...]) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for name_node, value_node in node.value:
+            if not isinstance(name_node, yaml.ScalarNode):
+                raise self._mistake(name_node, keys, "a key must be a plain word", "quote it")
+            # Keys are names: `no:` and `2024:` are taken as written, not as a boolean or a number.
+            name = name_node.value
+            if name in seen:
+                said = f"`{name}` is said twice (first on line {seen[name]})"
+                raise self._mistake(name_node, (*keys, name), said, "keep one of them")
+            if VARIABLE.search(name):
+                said = "a variable cannot stand in a key, only in a value"
+                raise self._mistake(name_node, (*keys, name), said, "write the key itself")
+            seen[name] = _start(name_node)[0]
+            self.places[(*keys, name)] = _start(name_node)
+            yield name, self.value(value_node, (*keys, name), above)
+
+    def _mistake(self, node: yaml.Node, keys: Keys, said: str, hint: str) -> SpecError:
+        return _mistake(self.file, _start(node), keys, said, hint)
 
 
-def _pairs(
-    node: yaml.MappingNode, keys: Keys, places: dict[Keys, tuple[int, int]], file: Path
-) -> Iterator[tuple[str, Any]]:
-    seen: dict[str, int] = {}
-    for name_node, value_node in node.value:
-        line, column = name_node.start_mark.line + 1, name_node.start_mark.column + 1
-        if not isinstance(name_node, yaml.ScalarNode):
-            raise SpecError(f"{file}:{line}: a key must be a plain word", hint="quote it", file=str(file), line=line)
-        # Keys are names: `no:` and `2024:` are taken as written, not as a boolean or a number.
-        name = name_node.value
-        if name in seen:
-            raise SpecError(
-                f"{file}:{line}: `{name}` is said twice (first on line {seen[name]})",
-                hint="keep one of them",
-                file=str(file),
-                line=line,
-                column=column,
-                key=name,
-            )
-        seen[name] = line
-        places[(*keys, name)] = (line, column)
-        yield name, _construct(value_node, (*keys, name), places, file)
+class _Filling:
+    """Puts the values of variables into the texts of a document."""
 
+    def __init__(self, file: Path, places: Places, environment: Mapping[str, str]) -> None:
+        self.file = file
+        self.places = places
+        self.environment = environment
+        self.filled: set[Keys] = set()
+        self.variables: dict[str, str] = {}
 
-def _fill(
-    value: Any, keys: Keys, places: Mapping[Keys, tuple[int, int]], file: Path, environment: Mapping[str, str]
-) -> Any:
-    if isinstance(value, dict):
-        return {name: _fill(inner, (*keys, name), places, file, environment) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_fill(inner, (*keys, number), places, file, environment) for number, inner in enumerate(value)]
-    if not isinstance(value, str):
-        return value
+    def value(self, said: Any, keys: Keys) -> Any:
+        """The same with `${NAME}` filled in every text."""
+        if isinstance(said, dict):
+            return {name: self.value(inner, (*keys, name)) for name, inner in said.items()}
+        if isinstance(said, list):
+            return [self.value(inner, (*keys, number)) for number, inner in enumerate(said)]
+        if not isinstance(said, str):
+            return said
+        return VARIABLE.sub(lambda match: self._one(match, keys), said)
 
-    def filled(match: re.Match[str]) -> str:
+    def _one(self, match: re.Match[str], keys: Keys) -> str:
         escaped, name, default = match.groups()
         if escaped:
             return match[0][1:]
-        if environment.get(name):
-            return environment[name]
-        if default is not None:
-            return default
-        line, column = places[keys]
-        raise SpecError(
-            f"{file}:{line}: the variable {name} is not set",
-            hint=f"set it, give it in --env-file, or write ${{{name}:-default}}",
-            file=str(file),
-            line=line,
-            column=column,
-            key=dotted(keys),
-        )
+        if name is None:
+            hint = "write ${NAME} or ${NAME:-default}; $${ stands for the text ${"
+            raise self._mistake(keys, "`${` begins no variable", hint)
+        if value := self.environment.get(name):
+            self.filled.add(keys)
+            self.variables[name] = value
+            return value
+        if default is None:
+            hint = f"set it, give it in --env-file, or write ${{{name}:-default}}"
+            raise self._mistake(keys, f"the variable {name} is not set", hint)
+        return str(default)
 
-    return VARIABLE.sub(filled, value)
+    def _mistake(self, keys: Keys, said: str, hint: str) -> SpecError:
+        return _mistake(self.file, self.places[keys], keys, said, hint)
+
+
+def _word(value: str) -> str:
+    return re.escape(value) if len(value) >= SHORT else rf"(?<!\w){re.escape(value)}(?!\w)"
+
+
+def _start(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _mistake(file: Path, place: tuple[int, int], keys: Keys, said: str, hint: str) -> SpecError:
+    line, column = place
+    message = f"{file}:{line}:{column}: {said}"
+    return SpecError(message, hint=hint, file=str(file), line=line, column=column, key=dotted(keys) or None)
 
 
 def dotted(keys: Keys) -> str:

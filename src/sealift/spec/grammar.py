@@ -18,19 +18,25 @@ from pydantic import (
 
 from sealift.model.column import MEDIA_TYPES
 
-SPLIT_NAME = re.compile(r"^\w+(\.\w+)*$")
-CONFIG_NAME = re.compile(r"^[^<>:/\\|?*\s.][^<>:/\\|?*\s]*$")
+SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
+CONFIG_NAME = re.compile(r"[^<>:/\\|?*\s.][^<>:/\\|?*\s]*")
+TAKEN_CONFIGS = ("data", "index", "README.md")
+MAX_GROUP_BYTES = (1 << 31) - (1 << 20)
+"""Readers hold a column of a row group in one 32-bit Arrow array: it must stay below 2 GiB."""
 
 
 def _split_name(name: str) -> str:
-    if not SPLIT_NAME.match(name):
-        raise ValueError("a split is named with letters, digits, underscores and dots, as `datasets` reads it")
+    if not SPLIT_NAME.fullmatch(name) or name == "all":
+        raise ValueError(
+            "a split is named with letters, digits, underscores and dots, and not `all`, as `datasets` has it"
+        )
     return name
 
 
 def _config_name(name: str) -> str:
-    if not CONFIG_NAME.match(name) or name in ("data", "index"):
-        raise ValueError(r"a config cannot be called `data` or hold a space or any of < > : / \ | ? *")
+    if not CONFIG_NAME.fullmatch(name) or name in TAKEN_CONFIGS:
+        taken = ", ".join(TAKEN_CONFIGS)
+        raise ValueError(rf"a config cannot be called {taken}, begin with a dot, or hold a space or < > : / \ | ? *")
     return name
 
 
@@ -161,6 +167,8 @@ class Shards(Part):
             raise ValueError("say `rows` (in each shard) or `count` (of shards in each split), not both")
         if self.max_bytes <= 0 or self.row_group_bytes <= 0:
             raise ValueError("sizes must be above 0")
+        if self.row_group_bytes > MAX_GROUP_BYTES:
+            raise ValueError("`row_group_bytes` must stay below 2 GiB: readers hold a row group's column in one array")
         return self
 
 
