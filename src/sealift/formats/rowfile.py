@@ -1,15 +1,12 @@
-"""The rows of a split as a plan holds them on disk: light columns, `_key`, and references to entries.
-
-Row groups are cut at fixed row numbers and by bytes, so the same rows give the same file, however they arrived.
-"""
+"""The rows of a split as a plan holds them on disk: light columns, `_key`, and references to entries."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-import blake3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,13 +16,13 @@ VERSION = "version"
 REFERENCE = pa.struct([("path", pa.string()), ("size", pa.int64()), (VERSION, pa.string())])
 """A media cell of a planned row: the entry's path, its size in bytes, and its version in the listing."""
 
-BLOCK_ROWS = 1024
-GROUP_ROWS = 16 * BLOCK_ROWS
+GROUP_ROWS = 16_384
 GROUP_BYTES = 32 << 20
+"""A row group holds no more rows and, but for its last row, no more bytes: a reader decodes one at a time."""
 
 
 class RowFile:
-    """Takes batches of any length and writes them in row groups that depend on the rows alone. Use it with `with`."""
+    """Takes batches of any length and writes them in row groups that fit into memory. Use it with `with`."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
@@ -33,29 +30,35 @@ class RowFile:
         self.rows = 0
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
         self._waiting_bytes = 0
 
     def __enter__(self) -> RowFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self.path, self.schema, compression="zstd", write_page_index=False)
+        # These files are read once or twice and thrown away: what takes time to make them small is left out.
+        self._writer = pq.ParquetWriter(
+            self.path, self.schema, compression="lz4", use_dictionary=False, write_statistics=False
+        )
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take the batch; what does not fill a block yet stays in memory."""
+        """Take the batch; what does not fill a row group yet stays in memory."""
+        self.rows += batch.num_rows
         while batch.num_rows:
-            part = batch.slice(0, BLOCK_ROWS - self.rows % BLOCK_ROWS)
+            fitting = max(1, batch.num_rows * GROUP_BYTES // max(1, batch.nbytes))
+            part = batch.slice(0, min(fitting, GROUP_ROWS - self._waiting_rows))
             batch = batch.slice(part.num_rows)
-            self.rows += part.num_rows
             self._waiting.append(part)
+            self._waiting_rows += part.num_rows
             self._waiting_bytes += part.nbytes
-            if self.rows % BLOCK_ROWS == 0 and (self.rows % GROUP_ROWS == 0 or self._waiting_bytes >= GROUP_BYTES):
+            if self._waiting_rows == GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
                 self._flush()
 
     def _flush(self) -> None:
         if self._waiting and self._writer is not None:
             table = pa.Table.from_batches(self._waiting, self.schema).combine_chunks()
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
-            self._waiting, self._waiting_bytes = [], 0
+            self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -80,7 +83,7 @@ class RowReader:
 
     @property
     def schema(self) -> pa.Schema:
-        """The schema of what is read."""
+        """The schema of the file, whatever columns are read."""
         return self._file.schema_arrow
 
     @property
@@ -90,12 +93,12 @@ class RowReader:
 
     def read(self, first: int, count: int) -> pa.RecordBatch:
         """Rows `first` … `first + count` as one batch."""
-        parts = []
-        for number in range(len(self._starts) - 1):
-            start, end = self._starts[number], self._starts[number + 1]
-            if start < first + count and end > first:
-                low, high = max(first, start), min(first + count, end)
-                parts.append(self._group(number).slice(low - start, high - low))
+        parts, end = [], min(first + count, self.rows)
+        number = bisect_right(self._starts, first) - 1
+        while first < end:
+            stop = min(end, self._starts[number + 1])
+            parts.append(self._group(number).slice(first - self._starts[number], stop - first))
+            first, number = stop, number + 1
         if not parts:
             return self._empty()
         batches = pa.concat_tables(parts).combine_chunks().to_batches()
@@ -125,24 +128,3 @@ def joined_key(parts: Sequence[pa.Array]) -> pa.Array:
         return words[0]
     quoted = [pc.replace_substring(pc.replace_substring(word, "%", "%25"), "/", "%2F") for word in words]
     return pc.binary_join_element_wise(*quoted, "/")
-
-
-def digest(path: Path, unversioned: Collection[str] = ()) -> str:
-    """BLAKE3 of the rows in the file, but for the versions in the media columns `unversioned`.
-
-    Without versions it is the same wherever the same files lie.
-    """
-    hasher = blake3.blake3()
-    metadata = pq.read_metadata(path)
-    with open(path, "rb") as file:
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            for leaf in range(group.num_columns):
-                chunk = group.column(leaf)
-                steps = chunk.path_in_schema.split(".")
-                if steps[-1] == VERSION and steps[0] in unversioned:
-                    continue
-                start = chunk.dictionary_page_offset or chunk.data_page_offset
-                file.seek(start)
-                hasher.update(file.read(chunk.total_compressed_size))
-    return hasher.hexdigest()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sealift.errors import IntegrityError
 from sealift.model.receipt import Receipt
@@ -104,7 +106,7 @@ class Manifest:
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """The manifest in these bytes.
+    """The manifest in these bytes; every value has its type, and every path lies in the repository.
 
     Raises:
         IntegrityError: it is not a manifest, or of a format that this version does not know.
@@ -117,25 +119,50 @@ def read_manifest(data: bytes) -> Manifest:
                 hint="install a newer sealift",
                 path=PATH,
             )
-        return Manifest(
-            plan=said["plan"],
-            versions=said["versions"],
-            key=tuple(said["key"]),
-            spec=said["spec"],
-            configs=tuple(_config(config) for config in said["configs"]),
-            shards=tuple(Receipt(**shard) for shard in said["shards"]),
-            files=tuple(_file(file) for file in said["files"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found: Manifest = _typed(Manifest, {name: value for name, value in said.items() if name != "format"})
+        _check_paths([shard.path for shard in found.shards] + [file.path for file in found.files])
+        _check_places(found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
             f"{PATH} is damaged: {type(error).__name__}: {error}", hint="publish the dataset again", path=PATH
         ) from error
+    return found
 
 
-def _config(said: Mapping[str, Any]) -> PublishedConfig:
-    return PublishedConfig(**{**said, "splits": tuple(PublishedSplit(**split) for split in said["splits"])})
+def _typed(kind: Any, said: Any) -> Any:
+    """What JSON said, as a value of that type; a TypeError where it is none."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        types = _types(kind)
+        return kind(**{name: _typed(types[name], value) for name, value in said.items()})
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return None if said is None else _typed(inner[0], said)
+    if origin is tuple and isinstance(said, list):
+        return tuple(_typed(inner[0], one) for one in said)
+    if origin is Mapping and isinstance(said, dict):
+        return {name: _typed(inner[1], one) for name, one in said.items()}
+    if kind is not Any and type(said) is not kind:
+        raise TypeError(f"{str(said)[:40]!r} stands where {getattr(kind, '__name__', kind)} should")
+    return said
 
 
-def _file(said: Mapping[str, Any]) -> PublishedFile:
-    columns = said.get("columns")
-    return PublishedFile(**{**said, "columns": None if columns is None else tuple(columns)})
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _check_places(found: Manifest) -> None:
+    splits = {(config.name, split.name) for config in found.configs for split in config.splits}
+    strays = [shard.path for shard in found.shards if (shard.config, shard.split) not in splits]
+    configs = {config.name for config in found.configs}
+    strays += [file.path for file in found.files if file.role == "index" and file.config not in configs]
+    if strays:
+        raise ValueError(f"{strays[0]} is of a config or split that it does not have")
+
+
+def _check_paths(paths: list[str]) -> None:
+    if len(set(paths)) < len(paths):
+        raise ValueError("it names a file twice")
+    for path in paths:
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            raise ValueError(f"{path!r} leads out of the dataset")

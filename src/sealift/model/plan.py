@@ -120,4 +120,5 @@ class Plan:
 
     def media_of(self, config: Config) -> tuple[MediaColumn, ...]:
         """The media columns that the config keeps, in its order."""
-        return tuple(column for column in self.media if column.name in config.columns)
+        media = {column.name: column for column in self.media}
+        return tuple(media[name] for name in config.columns if name in media)

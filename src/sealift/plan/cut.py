@@ -5,17 +5,32 @@ Sizes are upper bounds of what a row takes in the file, so a shard never exceeds
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
 UNCAPPED = 1 << 62
-Sizes = npt.NDArray[np.int64]
-"""Cumulative sizes of n rows: n + 1 numbers, the first 0. May be a memory map: only a few numbers are looked at."""
+MAX_ROW_GROUPS = 32_767
+"""A Parquet file numbers its row groups with 16 bits and a sign."""
+LOOK = 1024
+"""How many sums are looked at first where a row group may end; twice as many each time that is not enough."""
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Sizes(Protocol):
+    """Cumulative sizes of n rows: n + 1 numbers that never fall, the first 0. An array, or sums on disk."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, at: int, /) -> int | np.int64: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> Int64: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +44,7 @@ class Limits:
     group_bytes: int
     group_rows: int
     shard_rows: int | None = None
+    shard_groups: int | None = MAX_ROW_GROUPS
     fixed: int = 0
     per_group: int = 0
 
@@ -47,19 +63,21 @@ class Cut:
         return sum(self.groups)
 
 
-def cut(sizes: Sizes, limits: Limits, count: int | None = None) -> list[Cut]:
+def cut(sizes: Sizes, limits: Limits, count: int | None = None) -> Iterator[Cut]:
     """Cut the rows, in order, into shards as full as the caps allow, or into `count` shards of like bytes.
 
-    With `count`, each shard has at least one row, and `max_bytes` does not apply. No rows make one empty shard.
+    With `count`, each shard has at least one row, and the caps are those of row groups alone. No rows make one empty
+    shard. Memory: the shard that is being cut.
     """
     rows = len(sizes) - 1
     if not rows:
-        return [Cut(0, (), limits.fixed)]
-    if count is None:
-        return list(_greedy(sizes, limits))
-    bounds = _like_bytes(sizes, min(count, rows))
-    limits = replace(limits, max_bytes=None, shard_rows=None)
-    return [_shard(sizes, start, end, limits) for start, end in pairwise(bounds)]
+        yield Cut(0, (), limits.fixed)
+    elif count is None:
+        yield from _greedy(sizes, limits)
+    else:
+        within = replace(limits, max_bytes=None, shard_rows=None, shard_groups=None)
+        for start, end in pairwise(_like_bytes(sizes, min(count, rows))):
+            yield _shard(sizes, start, end, within)
 
 
 def _greedy(sizes: Sizes, limits: Limits) -> Iterator[Cut]:
@@ -76,9 +94,10 @@ def _shard(sizes: Sizes, start: int, end: int, limits: Limits) -> Cut:
         end = min(end, start + limits.shard_rows)
     groups: list[int] = []
     bound, at = limits.fixed, start
-    while at < end:
+    while at < end and (limits.shard_groups is None or len(groups) < limits.shard_groups):
         spare = UNCAPPED if limits.max_bytes is None else limits.max_bytes - bound - limits.per_group
-        stop = min(_reach(sizes, at, min(limits.group_bytes, spare)), at + limits.group_rows, end)
+        furthest = min(end, at + limits.group_rows)
+        stop = _reach(sizes, at, furthest, min(limits.group_bytes, spare))
         if stop == at:
             if groups and int(sizes[at + 1] - sizes[at]) > spare:
                 break
@@ -89,43 +108,32 @@ def _shard(sizes: Sizes, start: int, end: int, limits: Limits) -> Cut:
     return Cut(start, tuple(groups), bound)
 
 
-def _reach(sizes: Sizes, at: int, room: int) -> int:
-    """The furthest boundary such that rows [at, boundary) take at most `room` bytes."""
-    return max(at, int(np.searchsorted(sizes, int(sizes[at]) + room, side="right")) - 1) if room >= 0 else at
+def _reach(sizes: Sizes, at: int, furthest: int, room: int) -> int:
+    """The furthest boundary up to `furthest` such that rows [at, boundary) take at most `room` bytes."""
+    if room < 0:
+        return at
+    goal, low, look = int(sizes[at]) + room, at, LOOK
+    while low < furthest:
+        window = sizes[low + 1 : min(low + look, furthest) + 1]
+        fitting = int(np.searchsorted(window, goal, side="right"))
+        low += fitting
+        if fitting < len(window):
+            break
+        look *= 2
+    return low
 
 
-def _like_bytes(sizes: Sizes, count: int) -> list[int]:
+def _like_bytes(sizes: Sizes, count: int) -> Iterator[int]:
     """Boundaries of `count` runs of rows: each ends where the bytes come nearest its share; no run is empty."""
-    rows, total = len(sizes) - 1, int(sizes[-1])
-    bounds: list[int] = [0]
+    rows, total = len(sizes) - 1, int(sizes[len(sizes) - 1])
+    bound = 0
+    yield bound
     for number in range(1, count):
         share = total * number // count
-        after = int(np.searchsorted(sizes, share, side="left"))
-        nearest = (
-            after if after == 0 or int(sizes[min(after, rows)]) - share <= share - int(sizes[after - 1]) else after - 1
-        )
-        bounds.append(min(max(nearest, bounds[-1] + 1), rows - (count - number)))
-    return [*bounds, rows]
-
-
-class Running:
-    """A cumulative sum that grows batch by batch on disk, to be looked at as `Sizes`."""
-
-    def __init__(self, path: Any) -> None:
-        self.path = path
-        self.total = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "wb")  # noqa: SIM115 — it stays open from batch to batch
-        self._file.write(np.zeros(1, np.int64).tobytes())
-
-    def add(self, sizes: Sizes) -> None:
-        """Append the sizes of the next rows."""
-        if len(sizes):
-            sums = np.cumsum(sizes, dtype=np.int64) + self.total
-            self.total = int(sums[-1])
-            self._file.write(sums.tobytes())
-
-    def sizes(self) -> Sizes:
-        """Everything added so far; stops the adding."""
-        self._file.close()
-        return np.memmap(self.path, np.int64, "r")
+        after = bisect_left(sizes, share, lo=bound)
+        nearest = after
+        if after > bound and int(sizes[min(after, rows)]) - share > share - int(sizes[after - 1]):
+            nearest = after - 1
+        bound = min(max(nearest, bound + 1), rows - (count - number))
+        yield bound
+    yield rows

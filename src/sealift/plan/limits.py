@@ -8,10 +8,13 @@ file advised, 500 GB refused) and the dataset viewer's (row groups of 100 MB adv
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sealift.model.plan import Config, ConfigSplit, PlannedShard
+from sealift.formats.index import index_paths
+from sealift.model import manifest
+from sealift.model.plan import Also, Config, PlannedShard
 from sealift.model.problem import Problem
+from sealift.plan.resolve import Resolved
 from sealift.spec import Spec
 
 FOLDER_ENTRIES = 10_000
@@ -23,6 +26,20 @@ ROW_GROUP_SCANNED = 300_000_000
 SPLITS = 30
 COLUMNS = 1_000
 COMMIT_FILES = 25_000
+
+
+def published_paths(
+    shards: Iterable[PlannedShard], also: Iterable[Also], configs: Iterable[Config], rejects: int
+) -> list[str]:
+    """Every file of the publication: shards, tables beside them, card, manifest, rejects if there are any, index."""
+    cells: Counter[str] = Counter()
+    paths = []
+    for shard in shards:
+        cells[shard.config] += shard.cells
+        paths.append(shard.path)
+    paths += [table.path for table in also]
+    paths += [manifest.CARD, manifest.PATH, *([manifest.REJECTS] if rejects else [])]
+    return paths + [path for config in configs for path in index_paths(config.name, cells[config.name])]
 
 
 def folder_counts(paths: Iterable[str]) -> dict[str, int]:
@@ -95,23 +112,20 @@ def row_groups(largest: int, row_group_bytes: int) -> Iterator[Problem]:
         )
 
 
-def against_expectation(spec: Spec, totals: Sequence[ConfigSplit], rows: Mapping[str, int]) -> Iterator[Problem]:
-    """What `expect:` says, held against what was found."""
+def against_expectation(spec: Spec, resolved: Resolved) -> Iterator[Problem]:
+    """What `expect:` says, held against all rows, whichever configs are planned."""
     expect = spec.expect
     if expect is None:
         return
     present: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
-    for total in totals:
-        for column, count in total.present.items():
-            if (column, total.split) not in seen:
-                seen.add((column, total.split))
-                present[column] += count
+    for split in resolved.splits.values():
+        present.update(split.present)
+    rows = resolved.rows
     wanted = [("rows", expect.rows, sum(rows.values()))] if expect.rows is not None else []
     wanted += [(f"splits.{name}", count, rows.get(name, 0)) for name, count in expect.splits.items()]
-    wanted += [(f"media.{name}", count, present.get(name, 0)) for name, count in expect.media.items()]
+    wanted += [(f"media.{name}", count, present[name]) for name, count in expect.media.items()]
     for what, count, found in wanted:
-        if abs(found - (count or 0)) > expect.tolerance * (count or 0):
+        if abs(found - count) > expect.tolerance * count:
             yield Problem(
                 "unexpected-count",
                 f"found {found}, expected {count}",

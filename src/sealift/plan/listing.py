@@ -13,8 +13,10 @@ from sealift.rows import listing as listing_table
 from sealift.spec import Spec
 
 
-def write_listing(spec: Spec, source: Source, work: Path, on_event: OnEvent) -> Path:
-    """A Parquet file with the columns of `model.entry.LISTING_COLUMNS`, one record an entry. Memory: a batch.
+def write_listing(spec: Spec, source: Source, work: Path, memory: int, on_event: OnEvent) -> Path:
+    """A Parquet file with the columns of `model.entry.LISTING_COLUMNS`, one record an entry.
+
+    Memory: a batch of the source's listing, or `memory` bytes for DuckDB where it is a table.
 
     Raises:
         SourceError: the source cannot be listed.
@@ -24,11 +26,11 @@ def write_listing(spec: Spec, source: Source, work: Path, on_event: OnEvent) -> 
     file = work / "listing.parquet"
     if spec.listing is not None:
         try:
-            listing_table.from_table(str(spec.path(spec.listing)), file, work)
+            listing_table.from_table(str(spec.path(spec.listing)), file, work, memory)
         except SealiftError as error:
             raise spec.mistake(error.message, "listing", hint=error.hint) from error
         return file
-    with pq.ParquetWriter(file, LISTING, compression="zstd") as writer:
+    with pq.ParquetWriter(file, LISTING, compression="lz4") as writer:
         for batch in source.listing():
             writer.write_batch(batch)
             on_event(Advanced("plan", files=batch.num_rows))

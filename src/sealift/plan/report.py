@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sealift.model import manifest
 from sealift.model.plan import Plan
-from sealift.plan.limits import COMMIT_FILES, folder_counts
+from sealift.plan.limits import COMMIT_FILES, folder_counts, published_paths
 
 
 def report(plan: Plan) -> dict[str, Any]:
@@ -14,7 +13,7 @@ def report(plan: Plan) -> dict[str, Any]:
 
     Sizes are bytes: `bytes` of a split are those of its rows in memory, media and all; `file_bytes` bounds its files.
     """
-    paths = [shard.path for shard in plan.shards] + [table.path for table in plan.also] + [manifest.CARD, manifest.PATH]
+    paths = published_paths(plan.shards, plan.also, plan.configs, plan.rejects)
     return {
         "plan": dict(plan.ids),
         "fingerprint": plan.fingerprint,

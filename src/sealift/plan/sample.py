@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from sealift import media
-from sealift.errors import SourceError
+from sealift.errors import SourceChanged, SourceMissing
 from sealift.formats.index import cells_of
 from sealift.formats.rowfile import RowReader
 from sealift.model.column import MediaColumn
@@ -15,57 +16,54 @@ from sealift.model.problem import Problem
 from sealift.ports import Reads
 
 PROBED_FILES = 1000
-PROBED_BYTES = 4096
-STRIDE = 1024
+BLOCKS = 10
+"""At so many places of each split, evenly apart, rows are looked into."""
 
 
 def probe_sample(plan: Plan, source: Reads, *, strict: bool = False) -> Plan:
     """The plan, with a warning for each kind of file that is not what its column says, among up to 1,000 a column."""
-    found: dict[tuple[str, str], tuple[int, str]] = {}
-    probed = {column.name: 0 for column in plan.media}
-    total = {column.name: 0 for column in plan.media}
-    for column in plan.media:
-        configs = {config.name for config in plan.configs if column.name in config.columns}
-        one = min(configs, default=None)
-        total[column.name] = sum(t.present.get(column.name, 0) for t in plan.totals if t.config == one)
-        for entry in _entries(plan, column):
-            reason = _probe(source, column, entry)
-            probed[column.name] += 1
-            if reason is not None:
-                count, example = found.get((column.name, reason), (0, entry.path))
-                found[(column.name, reason)] = (count + 1, example)
-    problems = [
-        Problem(
-            "media-suspect",
-            f"column `{name}`: {reason} (of {probed[name]} files looked into)",
-            place=example,
-            remedy="look at the file; --check 3 decodes some rows",
-            severity="error" if strict else "warning",
-            count=count,
-        )
-        for (name, reason), (count, example) in sorted(found.items())
-    ]
+    problems = [problem for column in plan.media for problem in _suspects(plan, source, column, strict)]
     return replace(plan, problems=(*plan.problems, *problems))
 
 
+def _suspects(plan: Plan, source: Reads, column: MediaColumn, strict: bool) -> Iterator[Problem]:
+    found: dict[str, list[str]] = {}
+    entries = _entries(plan, column)
+    for entry in entries:
+        reason = _probe(source, column, entry)
+        if reason is not None:
+            found.setdefault(reason, []).append(entry.path)
+    for reason, paths in sorted(found.items()):
+        yield Problem(
+            "media-suspect",
+            f"column `{column.name}`: {reason} (of {len(entries)} files looked into)",
+            place=paths[0],
+            remedy="look at the file; --check 3 decodes some rows",
+            severity="error" if strict else "warning",
+            count=len(paths),
+        )
+
+
 def _entries(plan: Plan, column: MediaColumn) -> list[Entry]:
-    """Entries from the beginning of each block of rows of every split, until there are enough."""
+    """Up to 1,000 entries, from rows that lie evenly over every split. Memory: one row group's references."""
     entries: list[Entry] = []
+    each = PROBED_FILES // max(1, len(plan.splits) * BLOCKS)
     for split in plan.splits:
         reader = RowReader(plan.rows_file(split), [column.name])
-        for batch in reader.batches():
-            entries += cells_of(batch.column(column.name), column).entries()
-            if len(entries) >= PROBED_FILES:
-                return entries[:PROBED_FILES]
-    return entries
+        for first in sorted({reader.rows * block // BLOCKS for block in range(BLOCKS)}):
+            rows = reader.read(first, min(max(1, each), -(-reader.rows // BLOCKS)))
+            entries += cells_of(rows.column(column.name), column).entries()
+    return entries[:PROBED_FILES]
 
 
 def _probe(source: Reads, column: MediaColumn, entry: Entry) -> str | None:
-    size = min(entry.size, PROBED_BYTES)
+    size = min(entry.size, media.VIEW)
     head, tail = bytearray(size), bytearray(size)
     try:
         source.read_into(entry, 0, memoryview(head))
         source.read_into(entry, entry.size - size, memoryview(tail))
-    except SourceError as error:
-        return error.message
+    except SourceMissing:
+        return "it cannot be read"
+    except SourceChanged:
+        return "it changed since it was listed"
     return media.TYPES[column.type].probe(bytes(head), bytes(tail), entry.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sealift import media
-from sealift.errors import SealiftError
+from sealift.errors import MissingExtra, SealiftError
 from sealift.formats.ranged import whole
 from sealift.formats.rowfile import KEY, RowReader
 from sealift.model.column import MediaColumn
@@ -51,8 +51,6 @@ def _shown(source: Reads, column: MediaColumn | None, value: Any) -> str:
 
 
 def _decoded(source: Reads, column: MediaColumn, entry: Entry) -> str:
-    from sealift.errors import MissingExtra
-
     try:
         return media.TYPES[column.type].describe(whole(source, entry))
     except MissingExtra:
