@@ -381,3 +381,11 @@ def test_errors_of_tables_and_query_have_their_place(tmp_path: Path, root: Path)
             plan_for(Spec.load(file), root)
         fields = getattr(caught.value, "fields", {})
         assert (fields["key"], fields["line"]) == (key, line)
+
+
+@pytest.mark.parametrize(("column", "found"), [("hash(id) % 7", []), ("random()", ["changing-rows"])])
+def test_a_query_that_gives_other_rows_each_time_is_warned_about(root: Path, column: str, found: list[str]) -> None:
+    """A plan that cannot be made again is worth a warning; a hash of the key is not."""
+    pq.write_table(pa.Table.from_pylist(PEOPLE), root / "people.parquet")
+    made = plan_of(root, f"SELECT id, {column} AS x FROM people ORDER BY id", tables={"people": "people.parquet"})
+    assert codes(made) == found

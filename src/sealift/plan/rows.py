@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,14 +68,15 @@ def open_rows(
     if not isinstance(spec.rows, str):
         yield frames.reader(spec.rows), []
         return
-    with Session(work / "sql", memory) as session:
+    # The query reads the tables while its rows stream, so their files stay open as long.
+    with ExitStack() as files, Session(work / "sql", memory) as session:
         for name, path in spec.tables.items():
-            with _placed(spec, "tables", name), source.local_file(path) as file:
-                session.add_table(name, file, path)
+            with _placed(spec, "tables", name):
+                session.add_table(name, files.enter_context(source.local_file(path)), path)
         session.add_listing(listing, bids.COLUMNS if spec.layout == "bids" else "*")
         with _placed(spec, "rows"):
             reader = session.query(spec.rows, BATCH_ROWS)
-        yield reader, [_unordered()] if session.unordered(spec.rows) else []
+        yield reader, [*_unordered(session, spec.rows), *_changing(session, spec.rows)]
 
 
 @contextmanager
@@ -88,11 +89,23 @@ def _placed(spec: Spec, *keys: str) -> Iterator[None]:
         raise type(error)(placed.message, hint=placed.hint, **{**error.fields, **placed.fields}) from error
 
 
-def _unordered() -> Problem:
-    return Problem(
-        "unordered-rows",
-        "the query joins or groups and has no ORDER BY, so the order of its rows may differ between machines",
-        place="rows",
-        remedy="end the query with ORDER BY and the key",
-        severity="warning",
-    )
+def _unordered(session: Session, sql: str) -> Iterator[Problem]:
+    if session.unordered(sql):
+        yield Problem(
+            "unordered-rows",
+            "the query joins or groups and has no ORDER BY, so the order of its rows may differ between machines",
+            place="rows",
+            remedy="end the query with ORDER BY and the key",
+            severity="warning",
+        )
+
+
+def _changing(session: Session, sql: str) -> Iterator[Problem]:
+    if found := session.changing(sql):
+        yield Problem(
+            "changing-rows",
+            f"the query gives other rows each time it runs: {', '.join(found)}",
+            place="rows",
+            remedy="take a hash of the key instead of a random number, and write times as they are",
+            severity="warning",
+        )
