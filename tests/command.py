@@ -34,5 +34,5 @@ def answer(*args: object, exit_code: int = 0, **env: str) -> dict[str, Any]:
 
 def process(*args: object, cwd: Path | None = None, **env: str) -> CompletedProcess[str]:
     """Run the installed `sealift` to its end."""
-    words, environment = [COMMAND, *map(str, args)], {**os.environ, **env}
+    words, environment = [str(COMMAND), *map(str, args)], {**os.environ, **env}
     return subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd, env=environment)

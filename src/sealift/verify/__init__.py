@@ -5,7 +5,7 @@
     rows      every key once; the index names the rows that are there
     full      every media cell lies where the index says, with the bytes that were hashed at the source
 
-Each level holds those above it. `docs/verify.md` lists the code of every problem.
+Each level holds those above it. `codes.py` has the code of every problem, `docs/verify.md` the same for people.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sealift.errors import SealiftError
+from sealift.errors import IntegrityError
 from sealift.model import manifest
 from sealift.model.event import Finished, OnEvent, Started, ignore
 from sealift.model.manifest import Manifest
 from sealift.model.problem import Problem
 from sealift.verify.cells import check_cells
+from sealift.verify.codes import problem
 from sealift.verify.footers import check_footers
 from sealift.verify.published import Published
 from sealift.verify.rows import check_rows
@@ -50,29 +51,39 @@ class Verified:
 def verify(published: Published, work: Path, level: Level = "full", on_event: OnEvent = ignore) -> Verified:
     """Prove a publication up to this level. Memory: a slice of media, and the keys and index records of a row group.
 
-    A level that finds problems does not keep the next from looking, but a file that `tree` found damaged is not
-    read again.
+    A level that finds problems does not keep the next from looking, but a file that is known to be damaged is not read
+    again: one damage is one problem, as far as that can be told.
+
+    Raises:
+        SourceError: the folder cannot be listed.
     """
-    try:
-        found = published.open_manifest()
-    except SealiftError as error:
-        problem = Problem("manifest", error.message, place=manifest.PATH, remedy=error.hint)
-        return Verified(level, (problem,), {}, published.bytes_read, None)
-    on_event(Started(STAGE, _work(found, level)))
+    found, problems = _manifest(published)
+    if found is None:
+        return Verified(level, tuple(problems), {}, published.bytes_read, None)
+    on_event(Started(STAGE, _work(found, level), len(found.paths())))
     checks: dict[Level, Callable[[], Iterator[Problem]]] = {
         "tree": lambda: check_tree(published, found, on_event),
         "footers": lambda: check_footers(published, found),
         "rows": lambda: check_rows(published, found, work),
         "full": lambda: check_cells(published, found, on_event),
     }
-    problems: list[Problem] = []
     for one in LEVELS[: LEVELS.index(level) + 1]:
         problems += checks[one]()
     on_event(Finished(STAGE))
     return Verified(level, tuple(problems), dict(published.checked), published.bytes_read, found)
 
 
+def _manifest(published: Published) -> tuple[Manifest | None, list[Problem]]:
+    try:
+        found = published.open_manifest()
+    except IntegrityError as error:
+        return None, [problem("manifest-damaged", error.message, manifest.PATH)]
+    if found is None:
+        return None, [problem("manifest-missing", "there is no manifest, so nothing can be proven", manifest.PATH)]
+    return found, []
+
+
 def _work(found: Manifest, level: Level) -> int:
-    """The bytes that will be read, roughly: all for the tree, the media again for `full`."""
+    """The bytes that will be read: all for the tree, the media again for `full`."""
     files = sum(size for size, _ in found.paths().values())
     return files + (sum(shard.media_bytes for shard in found.shards) if level == "full" else 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import blake3
 import numpy as np
 import pyarrow as pa
 
-from sealift.errors import SealiftError
 from sealift.formats import parquet
 from sealift.formats.ranged import span
 from sealift.model.column import MediaColumn
@@ -16,95 +17,105 @@ from sealift.model.event import Advanced, OnEvent
 from sealift.model.manifest import Manifest, PublishedConfig
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
-from sealift.verify.published import Published
-from sealift.verify.records import Records
-
-AGAIN = "publish again from the source"
+from sealift.verify.codes import problem
+from sealift.verify.published import UNREADABLE, Published, said, shards_of
+from sealift.verify.records import Records, records_of
 
 
 def check_cells(published: Published, found: Manifest, on_event: OnEvent) -> Iterator[Problem]:
     """Walk the pages of every media column, compare each cell's place with the index, and hash its bytes."""
     for config in found.configs:
-        if not any(file.role == "index" and file.config == config.name for file in found.files):
-            continue
-        records = Records(published, found, config.name)
-        for shard in (one for one in found.shards if one.config == config.name):
-            expected = records.of(shard.path)
-            if published.usable(shard.path):
-                yield from _check_shard(published, config, shard, expected, on_event)
+        records = records_of(published, found, config.name)
+        columns = media_of(config)
+        for shard in shards_of(found, config.name) if records else ():
+            if records and published.usable(shard.path):
+                yield from _Shard(published, shard, columns, records, on_event).check()
 
 
-def media_of(config: PublishedConfig, table: pa.Table) -> list[MediaColumn]:
-    """The media columns of the config, by the index records of a shard."""
-    named = dict.fromkeys(table["column"].unique().to_pylist())
+def media_of(config: PublishedConfig) -> list[MediaColumn]:
+    """The media columns of the config, which are those whose files the manifest counts."""
+    media = {column for split in config.splits for column in split.present}
     columns = []
     for name, feature in config.features.items():
-        if name in named:
+        if name in media:
             many = feature.get("_type") == "List"
             cell = feature["feature"] if many else feature
             columns.append(MediaColumn(name, "", many, boxed=cell.get("_type") != "Value", feature=cell))
     return columns
 
 
-def _check_shard(
-    published: Published, config: PublishedConfig, shard: Receipt, expected: pa.Table, on_event: OnEvent
-) -> Iterator[Problem]:
-    file = published.file(shard.path)
-    try:
-        footer = parquet.read_footer(file.range, published.sizes[shard.path])
-        columns = media_of(config, expected)
-        at = 0
-        whole = blake3.blake3()
-        for number in range(len(footer.row_groups)):
-            for column in columns:
-                for page in parquet.cells(file.range, footer, column.leaf, [number]):
-                    part = expected.slice(at, len(page.row))
-                    at += len(page.row)
-                    if not _in_place(part, column, page):
-                        message = "cells do not lie where the index says"
-                        yield Problem("cell-place", message, f"{shard.path} `{column.name}`", AGAIN)
-                        return
-                    yield from _check_bytes(published, shard, column, part, whole, on_event)
-    except SealiftError as error:
-        published.damaged.add(shard.path)
-        yield Problem("pages-damaged", error.message, place=shard.path, remedy=AGAIN)
-        return
-    if at != expected.num_rows:
-        yield Problem("cell-missing", f"{at} cells; the index has {expected.num_rows}", shard.path, AGAIN)
-    elif whole.hexdigest() != shard.digest:
-        yield Problem("shard-digest", "the digest of the shard's cells is not that of the manifest", shard.path, AGAIN)
+@dataclass
+class _Shard:
+    """One shard and its records; `whole` is the digest over the digests of its cells."""
+
+    published: Published
+    shard: Receipt
+    columns: list[MediaColumn]
+    records: Records
+    on_event: OnEvent
+    whole: blake3.blake3 = field(default_factory=blake3.blake3)
+
+    def check(self) -> Iterator[Problem]:
+        """Everything that is wrong with the cells; the first that is out of place ends it, for so are those behind."""
+        path = self.shard.path
+        file = self.published.file(path)
+        try:
+            footer = parquet.read_footer(file.range, self.published.sizes[path])
+            for number, group in enumerate(footer.row_groups):
+                records = self.records.of(path, group.first_row + group.rows)
+                at = 0
+                for column in self.columns:
+                    for page in parquet.cells(file.range, footer, column.leaf, [number]):
+                        part = records.slice(at, len(page.row))
+                        at += len(page.row)
+                        if not _in_place(part, column, page):
+                            yield self._out_of_place(column.name)
+                            return
+                        yield from self._check_bytes(part, column.name)
+                if at != records.num_rows:
+                    yield self._out_of_place(records["column"][at].as_py())
+                    return
+        except UNREADABLE as error:
+            self.published.damaged.add(path)
+            yield problem("pages-damaged", said(error), path)
+            return
+        if self.whole.hexdigest() != self.shard.digest:
+            yield problem("shard-digest", "the digest of the cells is not that of the manifest", path)
+
+    def _out_of_place(self, column: str) -> Problem:
+        self.published.damaged.add(self.shard.path)
+        return problem("cell-place", "cells do not lie where the index says", f"{self.shard.path} `{column}`")
+
+    def _check_bytes(self, part: pa.Table, column: str) -> Iterator[Problem]:
+        """Hash the cells of a page; one problem for all of them that are other than they were."""
+        entry, others = self.published.entry(self.shard.path), []
+        for key, offset, size, digest, path in _records(part, "key", "offset", "size", "digest", "path"):
+            hasher = blake3.blake3()
+            for piece in span(self.published, entry, offset, size):
+                hasher.update(piece)
+            self.whole.update(digest or b"")
+            self.published.checked["cells"] += 1
+            self.on_event(Advanced("verify", size))
+            if hasher.digest() != digest:
+                others.append((key, path))
+        if others:
+            key, path = others[0]
+            message = f"the bytes of {path} are not those of the source"
+            yield problem("cell-digest", message, f"{self.shard.path} `{column}` {key}", len(others))
+
+
+def _records(part: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(part[name].to_pylist() for name in names), strict=True)
 
 
 def _in_place(part: pa.Table, column: MediaColumn, page: parquet.CellPage) -> bool:
     """Whether the records name exactly the page's cells: column, row, element, offset and size."""
     if part.num_rows != len(page.row) or set(part["column"].unique().to_pylist()) - {column.name}:
         return False
-    elements = part["element"].fill_null(-1).to_numpy()
     pairs = [
-        (part["row"].to_numpy(), page.row),
-        (elements, page.element),
-        (part["offset"].to_numpy(), page.offset),
-        (part["size"].to_numpy(), page.length),
+        (part["row"], page.row),
+        (part["element"].fill_null(-1), page.element),
+        (part["offset"], page.offset),
+        (part["size"], page.length),
     ]
-    return all(np.array_equal(said, there) for said, there in pairs)
-
-
-def _check_bytes(
-    published: Published, shard: Receipt, column: MediaColumn, part: pa.Table, whole: blake3.blake3, on_event: OnEvent
-) -> Iterator[Problem]:
-    entry = published.entry(shard.path)
-    records = zip(*(part[name].to_pylist() for name in ("key", "offset", "size", "digest", "path")), strict=True)
-    for key, offset, size, digest, path in records:
-        hasher = blake3.blake3()
-        for piece in span(published, entry, offset, size):
-            hasher.update(piece)
-        whole.update(digest)
-        published.checked["cells"] += 1
-        on_event(Advanced("verify", size))
-        if hasher.digest() != digest:
-            yield Problem(
-                "cell-digest",
-                f"the bytes of {path} are not those of the source",
-                place=f"{shard.path} `{column.name}` {key}",
-                remedy=AGAIN,
-            )
+    return all(np.array_equal(told.to_numpy(), there) for told, there in pairs)

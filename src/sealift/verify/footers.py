@@ -1,143 +1,92 @@
-"""Level `footers`: shards, card and manifest agree on rows, schema and features."""
+"""Level `footers`: the shards have the rows, columns and features that the manifest says, and so has the card."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sealift.errors import SealiftError
+from sealift.errors import RequestError
 from sealift.formats import parquet
-from sealift.formats.card import read_card, split_counts
-from sealift.formats.features import BOXED_TYPES, card_features, footer_features
-from sealift.formats.parquet import storage
-from sealift.formats.ranged import whole
-from sealift.model import manifest
+from sealift.formats.features import BOXED_TYPES, dtype_name, footer_features
+from sealift.formats.parquet.storage import BOX
 from sealift.model.manifest import Manifest, PublishedConfig
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
-from sealift.reconcile import compare
-from sealift.verify.published import Published
-
-AGAIN = "publish again from the source"
+from sealift.verify.card import check_card
+from sealift.verify.codes import problem
+from sealift.verify.published import UNREADABLE, Published, rows_of, said, shards_of
 
 
 def check_footers(published: Published, found: Manifest) -> Iterator[Problem]:
-    """Read every footer; compare what it says with the manifest, then the manifest with the card."""
-    schemas: dict[str, pa.Schema] = {}
-    for shard in found.shards:
-        if published.usable(shard.path):
-            published.checked["footers"] += 1
-            yield from _check_footer(published, found, shard, schemas)
+    """Read every footer and hold it against the manifest, then the manifest against itself and the card."""
     for config in found.configs:
-        yield from _check_counts(found, config)
-    if published.usable(manifest.CARD):
-        yield from _check_card(published, found)
+        for shard in shards_of(found, config.name):
+            if published.usable(shard.path):
+                published.checked["footers"] += 1
+                yield from _check_footer(published, config, shard)
+        yield from _check_counts(published, found, config)
+    yield from check_card(published, found)
 
 
-def _check_footer(
-    published: Published, found: Manifest, shard: Receipt, schemas: dict[str, pa.Schema]
-) -> Iterator[Problem]:
+def _check_footer(published: Published, config: PublishedConfig, shard: Receipt) -> Iterator[Problem]:
+    """What is wrong with one shard's footer; its rows are not looked at any more if they cannot be what is said."""
     file = published.file(shard.path)
     try:
         footer = parquet.read_footer(file.range, published.sizes[shard.path])
         schema = pq.read_schema(file)
-    except (SealiftError, pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         published.damaged.add(shard.path)
-        yield Problem(
-            "footer-damaged",
-            f"the footer cannot be read: {getattr(error, 'message', error)}",
-            place=shard.path,
-            remedy=AGAIN,
-        )
+        yield problem("footer-damaged", f"the footer cannot be read: {said(error)}", shard.path)
         return
     if footer.rows != shard.rows:
-        yield Problem(
-            "footer-rows", f"{footer.rows} rows; the manifest says {shard.rows}", place=shard.path, remedy=AGAIN
-        )
-    config = found.config(shard.config)
-    if config is None:
-        yield Problem("shard-config", f"the manifest has no config `{shard.config}`", place=shard.path, remedy=AGAIN)
+        published.damaged.add(shard.path)
+        yield problem("footer-rows", f"{footer.rows} rows; the manifest says {shard.rows}", shard.path)
+    if schema.names != [*config.features]:
+        published.damaged.add(shard.path)
+        yield problem("footer-schema", f"the columns are {', '.join(schema.names)}", shard.path)
         return
-    first = schemas.setdefault(shard.config, schema)
-    if not schema.equals(first, check_metadata=False):
-        yield Problem(
-            "footer-schema", "the schema differs from that of the config's first shard", place=shard.path, remedy=AGAIN
-        )
-    if footer_features(schema.metadata) != config.features:
-        yield Problem("footer-features", "the features are not those of the manifest", place=shard.path, remedy=AGAIN)
+    if footer_features(footer.metadata) != config.features:
+        yield problem("footer-features", "the features are not those of the manifest", shard.path)
     for name, feature in config.features.items():
-        if not _stored_right(schema, name, feature):
-            yield Problem(
-                "footer-storage",
-                f"column `{name}` is stored as {schema.field(name).type if name in schema.names else 'nothing'}, "
-                f"which loaders do not read as {feature.get('_type', 'a struct')}",
-                place=shard.path,
-                remedy=AGAIN,
-            )
+        if not _stored_right(schema.field(name).type, feature):
+            published.damaged.add(shard.path)
+            kind = feature.get("_type", "a struct")
+            message = f"column `{name}` is stored as {schema.field(name).type}: loaders do not read it as {kind}"
+            yield problem("footer-storage", message, shard.path)
 
 
-def _stored_right(schema: pa.Schema, name: str, feature: Mapping[str, Any]) -> bool:
-    """Whether the column's Arrow type is what loaders turn into that feature."""
-    if name not in schema.names:
-        return False
-    dtype = schema.field(name).type
-    if feature.get("_type") == "List" and pa.types.is_list(dtype):
-        feature, dtype = feature["feature"], dtype.value_type
-    return feature.get("_type") not in BOXED_TYPES or dtype == storage.BOX
-
-
-def _check_counts(found: Manifest, config: PublishedConfig) -> Iterator[Problem]:
-    for split in config.splits:
-        rows = sum(s.rows for s in found.shards if (s.config, s.split) == (config.name, split.name))
-        if rows != split.rows:
-            yield Problem(
-                "manifest-rows",
-                f"the shards have {rows} rows together; the manifest says {split.rows}",
-                place=f"{config.name}/{split.name}",
-                remedy=AGAIN,
-            )
-
-
-def _check_card(published: Published, found: Manifest) -> Iterator[Problem]:
+def _stored_right(dtype: pa.DataType, feature: Mapping[str, Any]) -> bool:
+    """Whether that Arrow type is what loaders turn into the feature; not for a feature that they do not have."""
     try:
-        card = read_card(whole(published, published.entry(manifest.CARD)).decode())
-    except (SealiftError, UnicodeDecodeError) as error:
-        yield Problem("card-damaged", str(error), place=manifest.CARD, remedy="publish again: the card is written anew")
-        return
-    remedy = "publish again: the card is written anew"
-    said = split_counts(card)
-    rows: dict[tuple[str, str], int] = {}
-    for config in found.configs:
-        rows |= {(config.name, split.name): split.rows for split in config.splits}
-    comparison = compare(rows, said)
-    for name in (*comparison.missing, *comparison.different):
-        message = f"the card says {said.get(name, 'nothing of')} rows; there are {rows[name]}"
-        yield Problem("card-counts", message, place="/".join(name), remedy=remedy)
-    files = {one.get("config_name"): one for one in card.get("configs") or []}
-    infos = {one.get("config_name"): one for one in card.get("dataset_info") or []}
-    for config in found.configs:
-        yield from _check_card_config(found, config, files.get(config.name), infos.get(config.name), remedy)
+        return _stored_as(dtype, feature)
+    except (KeyError, AttributeError, TypeError, RequestError):
+        return False
 
 
-def _check_card_config(
-    found: Manifest, config: PublishedConfig, files: Any, info: Any, remedy: str
-) -> Iterator[Problem]:
-    patterns = {one["split"]: one["path"] for one in (files or {}).get("data_files") or []}
+def _stored_as(dtype: pa.DataType, feature: Mapping[str, Any]) -> bool:
+    match feature.get("_type"):
+        case "Value":
+            return bool(dtype_name(dtype) == feature["dtype"])
+        case "ClassLabel":
+            return bool(pa.types.is_int64(dtype))
+        case "List":
+            many = pa.types.is_list(dtype) or pa.types.is_fixed_size_list(dtype)
+            return many and _stored_as(dtype.value_type, feature["feature"])
+        case "LargeList":
+            return bool(pa.types.is_large_list(dtype)) and _stored_as(dtype.value_type, feature["feature"])
+        case str() as kind:
+            return kind in BOXED_TYPES and bool(dtype == BOX)
+        case _:
+            names = [field.name for field in dtype] if pa.types.is_struct(dtype) else None
+            return names == [*feature] and all(_stored_as(field.type, feature[field.name]) for field in dtype)
+
+
+def _check_counts(published: Published, found: Manifest, config: PublishedConfig) -> Iterator[Problem]:
     for split in config.splits:
-        meant = {s.path for s in found.shards if (s.config, s.split) == (config.name, split.name)}
-        matched = {s.path for s in found.shards if fnmatchcase(s.path, patterns.get(split.name, ""))}
-        if meant != matched:
-            yield Problem(
-                "card-files",
-                f"the card's pattern takes {len(matched)} shards; the split has {len(meant)}",
-                place=f"{config.name}/{split.name}",
-                remedy=remedy,
-            )
-    if (info or {}).get("features") != card_features(config.features):
-        yield Problem(
-            "card-features", "the card's features are not those of the shards", place=config.name, remedy=remedy
-        )
+        rows = rows_of(published, found, config.name, split)
+        if rows != split.rows:
+            message = f"the shards have {rows} rows together; the manifest says {split.rows}"
+            yield problem("manifest-rows", message, f"{config.name}/{split.name}")

@@ -9,44 +9,79 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sealift.errors import IntegrityError
 from sealift.formats.index import GROUP_ROWS, INDEX
 from sealift.model.manifest import Manifest
-from sealift.verify.published import Published
+from sealift.model.problem import Problem
+from sealift.verify.codes import problem
+from sealift.verify.published import UNREADABLE, Published, said, shards_of
 
 
 class Records:
-    """Hands out index records in their order. Memory: a row group of the index."""
+    """Hands out index records in their order. Memory: a row group of the index, and the records of what is asked for.
+
+    `strays` counts records of no shard, or of one that was asked for already; `broken` says what ended the stream
+    early, and then nothing that was handed out proves anything.
+    """
 
     def __init__(self, published: Published, found: Manifest, config: str) -> None:
-        self._batches = self._read(published, found, config)
-        self._held: pa.RecordBatch | None = next(self._batches, None)
+        self.broken: Problem | None = None
+        self.strays = 0
+        shards = [shard.path for shard in shards_of(found, config)]
+        self._rank = {shard: rank for rank, shard in enumerate(shards)}
+        self._shards = pa.array(shards, pa.string())
+        self._published = published
+        self._batches = self._read([one.path for one in found.files if (one.role, one.config) == ("index", config)])
+        self._next()
 
-    @staticmethod
-    def _read(published: Published, found: Manifest, config: str) -> Iterator[pa.RecordBatch]:
-        for file in found.files:
-            if file.role == "index" and file.config == config and published.usable(file.path):
-                yield from pq.ParquetFile(published.file(file.path)).iter_batches(batch_size=GROUP_ROWS)
+    def _next(self) -> None:
+        """Hold the next batch, and the rank of each record's shard (-1 for one that is not there)."""
+        self._held = next(self._batches, None)
+        if self._held is not None:
+            found = pc.index_in(self._held.column("shard"), value_set=self._shards)
+            self._ranks = pc.fill_null(found, -1).to_numpy()
+
+    def _read(self, paths: list[str]) -> Iterator[pa.RecordBatch]:
+        for path in paths:
+            try:
+                with pq.ParquetFile(self._published.file(path)) as file:
+                    if not file.schema_arrow.equals(INDEX, check_metadata=False):
+                        raise IntegrityError("its columns are not those of an index")
+                    for batch in file.iter_batches(batch_size=GROUP_ROWS, use_threads=False):
+                        batch.validate(full=True)
+                        yield batch
+            except UNREADABLE as error:
+                self._published.damaged.add(path)
+                self.broken = problem("index-damaged", said(error), path)
+                return
 
     def of(self, shard: str, end_row: int | None = None) -> pa.Table:
-        """The next records that are of this shard (and of its rows below `end_row`)."""
+        """The next records that are of this shard (and of its rows below `end_row`); those before it are strays."""
+        rank = self._rank[shard]
         parts = []
         while self._held is not None:
-            fits = pc.equal(self._held.column("shard"), shard)
+            later = self._ranks > rank
             if end_row is not None:
-                fits = pc.and_(fits, pc.less(self._held.column("row"), end_row))
-            mask = pc.fill_null(fits, False).to_numpy(zero_copy_only=False)
-            count = len(mask) if mask.all() else int(np.argmin(mask))
-            parts.append(self._held.slice(0, count))
-            if count < len(mask):
-                self._held = self._held.slice(count)
+                beyond = pc.greater_equal(self._held.column("row"), end_row)
+                later |= (self._ranks == rank) & pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)
+            count = int(np.argmax(later)) if later.any() else len(later)
+            part = self._held.slice(0, count).filter(pa.array(self._ranks[:count] == rank))
+            parts.append(part)
+            self.strays += count - part.num_rows
+            if count < len(later):
+                self._held, self._ranks = self._held.slice(count), self._ranks[count:]
                 break
-            self._held = next(self._batches, None)
+            self._next()
         return pa.Table.from_batches(parts, INDEX) if parts else INDEX.empty_table()
 
-    def left(self) -> int:
-        """How many records were not handed out: of shards that are not there, or out of order."""
-        count = 0
+    def finish(self) -> None:
+        """Count what was not asked for as strays."""
         while self._held is not None:
-            count += self._held.num_rows
-            self._held = next(self._batches, None)
-        return count
+            self.strays += self._held.num_rows
+            self._next()
+
+
+def records_of(published: Published, found: Manifest, config: str) -> Records | None:
+    """The records of a config; None if it has no index, or one that is known to be damaged."""
+    paths = [one.path for one in found.files if (one.role, one.config) == ("index", config)]
+    return Records(published, found, config) if paths and all(map(published.usable, paths)) else None
