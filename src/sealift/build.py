@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from sealift import __version__
-from sealift.errors import NotSupportedYet, PlanRefused
+from sealift.errors import NotSupportedYet, PlanRefused, RequestError
 from sealift.model.event import Finished, OnEvent, Said, Started, ignore
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.problem import Problem
@@ -20,12 +20,14 @@ from sealift.model.receipt import Receipt
 from sealift.pack import STAGE, index_part, job, pack
 from sealift.plan import DEFAULT_MEMORY, accept, plan
 from sealift.plan.estimate import Memory
-from sealift.publish import Publication, Reuse, look, publish, reusable
-from sealift.runners.local import LocalRunner
+from sealift.publish import Publication, publish
+from sealift.publish.present import Reuse, card_text, check, look, reusable
+from sealift.runners.local import LocalRunner, WorkerDied
 from sealift.spec import Spec, where_to
-from sealift.stores.local import LocalDestination, LocalFolder
+from sealift.stores.local import LocalFolder
+from sealift.stores.local_destination import LocalDestination
 from sealift.verify import Level, Verified, verify
-from sealift.verify.against import check_against
+from sealift.verify.against import Against
 from sealift.verify.published import Published
 
 
@@ -62,13 +64,15 @@ def build(
     destination = LocalDestination(_folder(spec, to))
     budget = Memory(memory, workers or cores())
     source = open_source(spec, exclude=(destination.root, destination.beside))
+    _keep_apart(source, destination)
     with destination:
-        present = look(destination)
+        present, readme = look(destination), _readme(spec)
         made = plan(spec, source, destination.beside / "work", budget, configs, on_event)
         _tell(made.problems, on_event)
         accept(made, strict=strict)
         kept = [name for name in spec.configs if configs is not None and name not in configs]
         reuse = reusable(made, kept, present)
+        check(made, kept, reuse, present, readme)
         shards = _to_pack(made, reuse)
         receipts = _pack_all(made, shards, source, destination, on_event)
         findings = tuple(_findings(receipts, strict))
@@ -89,7 +93,7 @@ def build(
             versions={"sealift": __version__, "pyarrow": pa.__version__},
             said=spec.card.model_dump(exclude_unset=True, exclude={"readme", "extra"}) | dict(spec.card.extra),
             repository=_repository(spec, destination.root),
-            readme=_readme(spec),
+            readme=readme,
             index_parts={
                 config.name: [index_part(made, shard) for shard in made.shards if shard.config == config.name]
                 for config in made.configs
@@ -139,6 +143,15 @@ def _folder(spec: Spec, to: str | None) -> Path:
     return Path(os.path.abspath(Path(where).expanduser())) if to else spec.path(where)
 
 
+def _keep_apart(source: LocalFolder, destination: LocalDestination) -> None:
+    if os.path.realpath(source.root) == os.path.realpath(destination.root):
+        raise RequestError(
+            f"{destination.root} is the source itself",
+            hint=f"publish to a folder of its own: --to {destination.root / 'out'}",
+            path=str(destination.root),
+        )
+
+
 def _to_pack(made: Plan, reuse: Reuse) -> list[PlannedShard]:
     """The shards to pack, smallest config first, so that a mistake shows early."""
     weight = {config.name: 0 for config in made.configs}
@@ -161,6 +174,9 @@ def _pack_all(
     outcomes = LocalRunner(workers).map(pack, jobs, on_event)
     try:
         for outcome in outcomes:
+            if isinstance(outcome.error, WorkerDied):
+                path = outcome.item.shard.path
+                raise WorkerDied(f"{path}: {outcome.error.message}", hint=outcome.error.hint, shard=path)
             if outcome.result is None:
                 raise outcome.error or RuntimeError("a shard was packed without a receipt")
             receipts[outcome.result.path] = outcome.result
@@ -209,9 +225,11 @@ def _readme(spec: Spec) -> str | None:
         return None
     file = spec.path(spec.card.readme)
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return card_text(file.read_bytes())
+    except OSError as error:
         raise spec.mistake(f"{file} cannot be read", "card", "readme", hint="check the path") from error
+    except RequestError as error:
+        raise spec.mistake(error.message, "card", "readme", hint=error.hint) from error
 
 
 def verify_folder(
@@ -230,5 +248,5 @@ def verify_folder(
         return verified
     source = open_source(against, (folder.resolve(), LocalDestination(folder.resolve()).beside))
     made = plan(against, source, work / "plan", Memory(memory or DEFAULT_MEMORY), None, on_event)
-    problems = [*verified.problems, *check_against(published, verified.manifest, made, source, on_event)]
+    problems = [*verified.problems, *Against(published, verified.manifest, made, source, on_event).check()]
     return replace(verified, problems=tuple(problems), checked=dict(published.checked), bytes_read=published.bytes_read)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sealift import media
-from sealift.errors import IntegrityError
+from sealift.errors import IntegrityError, SourceError
 from sealift.formats.features import Feature, footer_metadata
-from sealift.formats.index import INDEX, cells_of
+from sealift.formats.index import INDEX, Cells, cells_of
 from sealift.formats.parquet import ShardWriter, storage_schema
 from sealift.formats.rowfile import KEY, RowReader
 from sealift.model.column import MediaColumn
@@ -30,6 +31,10 @@ from sealift.ports import Reads, Sink, Stages
 STAGE = "pack"
 REPORT_BYTES = 8 << 20
 PROBED = 4096
+BESIDE_BYTES = 64 << 10
+"""From this size on, the SHA-256 of a piece is taken in a thread while the piece is written."""
+NOTHING = blake3.blake3().digest()
+DIGEST_BYTES = len(NOTHING)
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
     rows = RowReader(job.rows_file, [*job.columns, KEY])
     job.index_part.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        sink = _Hashing(stack.enter_context(job.stage.stage(job.shard.path)))
-        cells = _Cells(job, on_event)
+        sink = stack.enter_context(_Hashing(stack.enter_context(job.stage.stage(job.shard.path))))
+        cells = _CellBytes(job, on_event)
         light = pa.schema([rows.schema.field(name) for name in job.columns])
         schema = storage_schema(light, job.media, footer_metadata(job.features))
         index = stack.enter_context(pq.ParquetWriter(job.index_part, INDEX, compression="zstd"))
@@ -94,7 +99,7 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
             group = rows.read(first, count)
             cells.turn_to(group)
             offsets = writer.write(group.select(list(job.columns)), cells)
-            _write_index(index, job, group, first - job.shard.first_row, offsets, cells)
+            _write_index(index, job, first - job.shard.first_row, offsets, cells)
             first += count
         writer.close()
         _check_size(job.shard, sink.size)
@@ -115,46 +120,71 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
 
 
 class _Hashing:
-    """A sink that knows the SHA-256 and the size of what went through it."""
+    """A sink that knows the SHA-256 and the size of what went through it. Use it with `with`."""
 
     def __init__(self, sink: Sink) -> None:
         self._write: Callable[[Any], object] = sink.write
         self.digest = hashlib.sha256()
         self.size = 0
 
+    def __enter__(self) -> _Hashing:
+        self._beside = ThreadPoolExecutor(1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._beside.shutdown()
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.digest.update(data)
-        self._write(data)
+        if len(data) < BESIDE_BYTES:
+            self.digest.update(data)
+            self._write(data)
+        else:
+            hashed = self._beside.submit(self.digest.update, data)
+            try:
+                self._write(data)
+            finally:
+                hashed.result()
         self.size += len(data)
 
 
-class _Cells:
+class _CellBytes:
     """The bytes of a row group's cells, read from the source, hashed and probed on their way."""
 
     def __init__(self, job: PackJob, on_event: OnEvent) -> None:
         self._source = job.source
-        self._media = job.media
+        self._job = job
         self._probes = {column.name: media.TYPES[column.type].probe for column in job.media}
         self._on_event = on_event
         self._entries: dict[str, list[Entry]] = {}
+        self._digests: dict[str, bytearray] = {}
         self._hasher: Any = None
         self._head = self._tail = b""
         self._found: dict[tuple[str, str], tuple[int, str]] = {}
         self._unsaid = (0, 0)
-        self.digests: dict[str, bytearray] = {}
+        self.keys: pa.Array = pa.nulls(0, pa.string())
+        self.cells: dict[str, Cells] = {}
         self.digest = blake3.blake3()
         self.count = 0
         self.bytes = 0
 
     def turn_to(self, group: pa.RecordBatch) -> None:
         """Take up the cells of the next row group."""
-        self._entries = {column.name: cells_of(group.column(column.name), column).entries() for column in self._media}
-        self.digests = {column.name: bytearray() for column in self._media}
+        self.keys = group.column(KEY)
+        if not self._job.keyed:
+            words = [f"{self._job.shard.config}/{key}" for key in self.keys.to_pylist()]
+            self.keys = pa.array(words, pa.string())
+        self.cells = {column.name: cells_of(group.column(column.name), column) for column in self._job.media}
+        self._entries = {name: cells.entries() for name, cells in self.cells.items()}
+        self._digests = {name: bytearray(NOTHING * len(cells)) for name, cells in self.cells.items()}
 
     def read_into(self, column: str, cell: int, offset: int, view: memoryview) -> None:
         """Fill the view with the bytes of a cell, in order; the last call for a cell completes its digest."""
         entry = self._entries[column][cell]
-        self._source.read_into(entry, offset, view)
+        try:
+            self._source.read_into(entry, offset, view)
+        except SourceError as error:
+            error.fields["key"] = self.keys[int(self.cells[column].rows[cell])].as_py()
+            raise
         size = len(view)
         if size == entry.size:
             digest = blake3.blake3(view).digest()
@@ -168,14 +198,20 @@ class _Cells:
                 self._advance(size, 0)
                 return
             digest, head, tail = self._hasher.digest(), self._head, self._tail
-        self.digests[column] += digest
-        self.digest.update(digest)
-        self.count += 1
+        self._digests[column][cell * DIGEST_BYTES : (cell + 1) * DIGEST_BYTES] = digest
         self._advance(size, 1)
         reason = self._probes[column](head, tail, entry.size)
         if reason is not None:
             count, example = self._found.get((column, reason), (0, entry.path))
             self._found[(column, reason)] = (count + 1, example)
+
+    def digests(self, column: str) -> pa.Array:
+        """The digests of the row group's cells in a column, once all are read; they count for the shard now."""
+        data = bytes(self._digests.pop(column))
+        self.digest.update(data)
+        count = len(data) // DIGEST_BYTES
+        self.count += count
+        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST_BYTES), count, [None, pa.py_buffer(data)])
 
     def _advance(self, size: int, files: int) -> None:
         self.bytes += size
@@ -196,21 +232,13 @@ class _Cells:
 def _write_index(
     index: pq.ParquetWriter,
     job: PackJob,
-    group: pa.RecordBatch,
     first: int,
     offsets: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]],
-    cells: _Cells,
+    cells: _CellBytes,
 ) -> None:
-    keys = group.column(KEY)
-    if not job.keyed:
-        keys = pa.array([f"{job.shard.config}/{key}" for key in keys.to_pylist()], pa.string())
-    for column in job.media:
-        found = cells_of(group.column(column.name), column)
-        digests = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(32), len(found), [None, pa.py_buffer(bytes(cells.digests[column.name]))]
-        )
-        shard = job.shard
-        table = found.records(keys, (shard.config, shard.split, shard.path), first, offsets[column.name], digests)
+    place = (job.shard.config, job.shard.split, job.shard.path)
+    for name, found in cells.cells.items():
+        table = found.records(cells.keys, place, first, offsets[name], cells.digests(name))
         index.write_table(table, row_group_size=max(1, table.num_rows))
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import DatasetCard, DatasetCardData
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from sealift.errors import RequestError
-from sealift.formats.features import Feature, card_features
-
-BEGIN = "<!-- what is in it, and how to load it: written by sealift, do not edit between these marks -->"
-END = "<!-- end of what sealift wrote -->"
+from sealift.formats.card_section import BEGIN, END, CardConfig, CardContent, section
+from sealift.formats.features import card_features
 
 _SIZES = [
     (1_000, "n<1K"),
@@ -28,64 +26,31 @@ _SIZES = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class CardSplit:
-    """A split of a config: its files as a pattern, rows, bytes in memory, and non-null cells by media column."""
-
-    name: str
-    pattern: str
-    rows: int
-    num_bytes: int
-    present: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class CardConfig:
-    """A config: `download_size` is the bytes of its files."""
-
-    name: str
-    default: bool
-    features: Mapping[str, Feature]
-    splits: Sequence[CardSplit]
-    download_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class CardTable:
-    """A file published beside the data."""
-
-    path: str
-    rows: int | None
-    columns: Sequence[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class CardContent:
-    """Everything the card says: `said` are the metadata keys of the spec, `gone` configs that are published no more."""
-
-    repository: str
-    configs: Sequence[CardConfig]
-    tables: Sequence[CardTable]
-    said: Mapping[str, Any]
-    gone: frozenset[str] = frozenset()
-
-
 def write_card(content: CardContent, existing: str | None = None) -> str:
     """The card with this content; the text and the other metadata of an existing card stay as they are.
 
     Raises:
-        RequestError: the existing card has metadata that cannot be read.
+        RequestError: the existing card has metadata that cannot be read, or one mark without the other.
     """
     old = _parse(existing) if existing else None
     data = old.data.to_dict() if old else {}
     data.update({name: value for name, value in content.said.items() if value not in (None, (), [])})
     ours = {config.name for config in content.configs} | content.gone
     data["size_categories"] = [_size_category(content)]
-    data["configs"] = _merged(data.get("configs"), [_config(config) for config in _in_order(content)], ours)
-    data["dataset_info"] = _merged(data.get("dataset_info"), [_info(config) for config in _in_order(content)], ours)
+    data["configs"] = _merged(data.get("configs"), [_config(config) for config in content.in_order()], ours)
+    data["dataset_info"] = _merged(data.get("dataset_info"), [_info(config) for config in content.in_order()], ours)
     text = old.text if old else f"\n# {data.get('pretty_name') or content.repository.rpartition('/')[2]}\n"
     yaml = DatasetCardData(**_ordered(data), ignore_metadata_errors=True).to_yaml(line_break="\n")
-    return f"---\n{yaml}\n---\n{_with_section(text, _section(content))}"
+    return f"---\n{yaml}\n---\n{_with_section(text, section(content))}"
+
+
+def check_card(text: str) -> None:
+    """See that `write_card` can keep the text of this card.
+
+    Raises:
+        RequestError: it cannot.
+    """
+    _around(_parse(text).text)
 
 
 def read_card(text: str) -> Mapping[str, Any]:
@@ -108,7 +73,7 @@ def split_counts(metadata: Mapping[str, Any]) -> dict[tuple[str, str], int]:
 
 def _parse(text: str) -> DatasetCard:
     # A card without metadata is a card all the same; the library would say so in the log.
-    text = text if text.startswith("---") else f"---\n{{}}\n---\n{text}"
+    text = text if REGEX_YAML_BLOCK.search(text) else f"---\n{{}}\n---\n{text}"
     try:
         return DatasetCard(text, ignore_metadata_errors=True)
     except Exception as error:
@@ -117,10 +82,6 @@ def _parse(text: str) -> DatasetCard:
             hint="mend the YAML at the top of the card",
             path="README.md",
         ) from error
-
-
-def _in_order(content: CardContent) -> list[CardConfig]:
-    return sorted(content.configs, key=lambda config: not config.default)
 
 
 def _config(config: CardConfig) -> dict[str, Any]:
@@ -144,7 +105,8 @@ def _info(config: CardConfig) -> dict[str, Any]:
 
 
 def _listed(said: Any) -> list[dict[str, Any]]:
-    return [said] if isinstance(said, dict) else list(said or [])
+    listed = said if isinstance(said, list) else [said]
+    return [one for one in listed if isinstance(one, dict)]
 
 
 def _merged(old: Any, new: list[dict[str, Any]], ours: set[str]) -> list[dict[str, Any]]:
@@ -180,85 +142,24 @@ def _ordered(data: dict[str, Any]) -> dict[str, Any]:
 
 def _with_section(text: str, section: str) -> str:
     """Put the section where it was, or at the end."""
-    before, begin, rest = text.partition(BEGIN)
-    if begin:
-        _, end, after = rest.partition(END)
-        return f"{before}{section}{after if end else ''}"
-    gap = "" if text.endswith("\n\n") or not text else "\n" if text.endswith("\n") else "\n\n"
+    around = _around(text)
+    if around:
+        return f"{around[0]}{section}{around[1]}"
+    end = text[-4:].replace("\r\n", "\n")
+    gap = "" if end.endswith("\n\n") or not text else "\n" if end.endswith("\n") else "\n\n"
     return f"{text}{gap}{section}\n"
 
 
-def _section(content: CardContent) -> str:
-    return "\n\n".join([BEGIN, _what_is_in_it(content), _how_to_load_it(content), END])
-
-
-def _what_is_in_it(content: CardContent) -> str:
-    rows = ["| config | split | rows | files | bytes |", "|---|---|---|---|---|"]
-    for config in _in_order(content):
-        for split in config.splits:
-            files = ", ".join(f"{count:,} {name}" for name, count in split.present.items()) or "none"
-            rows.append(f"| {config.name} | {split.name} | {split.rows:,} | {files} | {split.num_bytes:,} |")
-    widest = max(content.configs, key=lambda config: len(config.features))
-    columns = ["| column | type | in |", "|---|---|---|"]
-    for name, feature in widest.features.items():
-        configs = [config.name for config in _in_order(content) if name in config.features]
-        where = "all" if len(configs) == len(content.configs) else ", ".join(configs)
-        columns.append(f"| `{name}` | {type_name(feature)} | {where} |")
-    parts = ["## What is in it", "\n".join(rows), "\n".join(columns)]
-    if content.tables:
-        tables = ["Beside the data:", ""]
-        for table in content.tables:
-            said = f": {table.rows:,} rows" if table.rows is not None else ""
-            said += f" ({', '.join(table.columns)})" if table.columns else ""
-            tables.append(f"- `{table.path}`{said}")
-        parts.append("\n".join(tables))
-    return "\n\n".join(parts)
-
-
-def type_name(feature: Feature) -> str:
-    kind = feature.get("_type")
-    if kind in ("List", "LargeList"):
-        return f"list of {type_name(feature['feature'])}"
-    if kind == "ClassLabel":
-        return f"class: {', '.join(feature['names'][:8])}{' …' if len(feature['names']) > 8 else ''}"
-    if kind == "Value":
-        return str(feature["dtype"])
-    return str(kind).lower() if isinstance(kind, str) else "struct"
-
-
-def _how_to_load_it(content: CardContent) -> str:
-    default = _in_order(content)[0]
-    split = default.splits[0].name if default.splits else "train"
-    named = f', "{default.name}"' if len(content.configs) > 1 else ""
-    lines = [
-        "from datasets import load_dataset",
-        "",
-        f'dataset = load_dataset("{content.repository}"{named})',
-        f'print(dataset["{split}"])',
-        "",
-        "# or without downloading it first:",
-        f'stream = load_dataset("{content.repository}"{named}, split="{split}", streaming=True)',
-    ]
-    parts = ["## How to load it", "```python\n" + "\n".join(lines) + "\n```"]
-    readers = [line for table in content.tables if (line := _reader(content.repository, table.path))]
-    if readers:
-        code = "\n".join(["import pandas as pd", "", *readers])
-        parts.append(f"The tables beside the data:\n\n```python\n{code}\n```")
-    return "\n\n".join(parts)
-
-
-def _reader(repository: str, path: str) -> str | None:
-    kinds = {"parquet": "read_parquet({})", "csv": "read_csv({})", "tsv": 'read_csv({}, sep="\\t")'}
-    kinds |= {"json": "read_json({})", "jsonl": "read_json({}, lines=True)"}
-    name, _, suffix = path.rpartition("/")[2].rpartition(".")
-    if suffix not in kinds:
+def _around(text: str) -> tuple[str, str] | None:
+    """What stands before and after the section; None if there is none yet."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin and END not in text:
         return None
-    place = f"hf://datasets/{repository}" if _is_hub(repository) else repository
-    variable = "".join(letter if letter.isalnum() else "_" for letter in name)
-    call = kinds[suffix].format(f'"{place}/{path}"')
-    return f"{variable if variable[:1].isalpha() else 'table'} = pd.{call}"
-
-
-def _is_hub(repository: str) -> bool:
-    parts = repository.split("/")
-    return len(parts) == 2 and all(parts) and parts[0] not in (".", "..")
+    if not (begin and end):
+        raise RequestError(
+            f"README.md: the mark `{END if begin else BEGIN}` is not there any more",
+            hint="put it back, or delete the other mark and what sealift wrote there",
+            path="README.md",
+        )
+    return before, after

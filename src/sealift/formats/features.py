@@ -74,7 +74,7 @@ def dtype_name(dtype: pa.DataType) -> str:
         return f"time{dtype.bit_width}[{dtype.unit}]"
     if pa.types.is_duration(dtype):
         return f"duration[{dtype.unit}]"
-    if pa.types.is_decimal(dtype):
+    if pa.types.is_decimal128(dtype) or pa.types.is_decimal256(dtype):
         return f"decimal{dtype.bit_width}({dtype.precision}, {dtype.scale})"
     raise RequestError(f"a column of type {dtype} cannot be published", hint="cast it in `rows:`, to VARCHAR for one")
 
@@ -93,8 +93,12 @@ def dtype_of(name: str) -> pa.DataType:
         return pa.duration(found[1])
     if found := re.fullmatch(r"time(?:32\[(s|ms)\]|64\[(us|ns)\])", name):
         return pa.time32(found[1]) if found[1] else pa.time64(found[2])
-    if found := re.fullmatch(r"decimal128\((\d+), ?(-?\d+)\)", name):
-        return pa.decimal128(int(found[1]), int(found[2]))
+    if found := re.fullmatch(r"decimal(128|256)\((\d+), ?(-?\d+)\)", name):
+        made = {"128": pa.decimal128, "256": pa.decimal256}[found[1]]
+        try:
+            return made(int(found[2]), int(found[3]))
+        except ValueError as error:
+            raise RequestError(f"there is no type `{name}`: {error}", hint="use fewer digits") from error
     raise RequestError(f"there is no type `{name}`", hint="types are named as in `datasets`: float32, int64, string …")
 
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic
 
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, Stopped
 from sealift.model.event import OnEvent
 from sealift.ports import Item, Outcome, Result
 
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
+"""The terminal sends these to the whole group; the parent decides, and ends its workers."""
 
-class WorkerDied(RuntimeError):
-    """A worker process ended without an answer: killed for memory, or by a crash in a library."""
+
+class WorkerDied(Stopped):
+    """A worker process ended without an answer: killed, often for memory, or by a crash in a library."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,19 @@ class _Worker(Generic[Item]):
     pipe: Connection
     item: Item
 
+    def give(self, item: Item) -> None:
+        """Hand it the next item. That it is gone is seen when its answer is taken."""
+        self.item = item
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send(item)
+
     def take(self, on_event: OnEvent) -> Outcome[Item, Any] | None:
         """The outcome, or None after passing on an event. A worker that is gone is an outcome, too."""
         try:
             said = self.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: it died in the middle of a word
             self.process.join()
-            return Outcome(self.item, error=WorkerDied(f"a worker process ended with code {self.process.exitcode}"))
+            return Outcome(self.item, error=_died(self.process.exitcode))
         if isinstance(said, Outcome):
             return Outcome(self.item, said.result, said.error)
         on_event(said)
@@ -67,15 +80,22 @@ class _Worker(Generic[Item]):
         self.process.join()
 
 
+def _died(code: int | None) -> WorkerDied:
+    if code is not None and code < 0:
+        return WorkerDied(
+            f"a worker process was killed by {signal.Signals(-code).name}",
+            hint="run the same command again to go on; if the machine is short of memory, with fewer --workers",
+        )
+    return WorkerDied(f"a worker process ended with code {code}", hint="run the same command again to go on")
+
+
 def _in_processes(
     count: int, function: Callable[[Item, OnEvent], Result], items: Iterator[Item], on_event: OnEvent
 ) -> Iterator[Outcome[Item, Result]]:
     busy: dict[Any, _Worker[Item]] = {}
     try:
-        for item in items:
+        for item in islice(items, count):
             _start(busy, function, item)
-            if len(busy) == count:
-                break
         while busy:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]
@@ -94,10 +114,22 @@ def _start(busy: dict[Any, _Worker[Item]], function: Callable[[Item, OnEvent], R
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, function), daemon=True)
-    process.start()
+    with _unheard():
+        process.start()
     theirs.close()
-    ours.send(item)
     busy[ours] = _Worker(process, ours, item)
+    busy[ours].give(item)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """A process started within never hears the terminal's signals, not even while Python starts up in it."""
+    resource_tracker.ensure_running()  # else it starts within as well, and lifts the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _go_on(
@@ -108,8 +140,7 @@ def _go_on(
 ) -> None:
     following = list(islice(items, 1))
     if following and worker.process.is_alive():
-        worker.item = following[0]
-        worker.pipe.send(worker.item)
+        worker.give(following[0])
         return
     busy.pop(worker.pipe).stop()
     if following:
@@ -118,22 +149,32 @@ def _go_on(
 
 def _serve(pipe: Connection, function: Callable[[Any, OnEvent], Any]) -> None:
     """A worker's life: an item in, events and an outcome out, until the other end closes."""
-    for name in ("SIGINT", "SIGHUP"):
-        # The terminal sends these to the whole group; the parent decides, and ends its workers.
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    try:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             outcome = _attempt(function, pipe.recv(), pipe.send)
-            pipe.send(Outcome(None, outcome.result, outcome.error))
-    except (EOFError, BrokenPipeError):
-        return
+            pipe.send_bytes(_pickled(Outcome(None, outcome.result, outcome.error)))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        # At once: whoever starts the work anew must not meet a worker of before.
+        os._exit(1)
+
+
+def _pickled(outcome: Outcome[None, Any]) -> Any:
+    """The outcome's bytes; if its result cannot be sent, that is the outcome."""
+    try:
+        return ForkingPickler.dumps(outcome)
+    except Exception as error:
+        return ForkingPickler.dumps(Outcome(None, error=_portable(error)))
 
 
 def _attempt(function: Callable[[Item, OnEvent], Result], item: Item, on_event: OnEvent) -> Outcome[Item, Result]:
     try:
         return Outcome(item, result=function(item, on_event))
-    except BrokenPipeError:
-        raise
     except Exception as error:
         return Outcome(item, error=_portable(error))
 
@@ -144,7 +185,7 @@ def _portable(error: Exception) -> Exception:
         return error
     error.add_note("".join(traceback.format_tb(error.__traceback__)))
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 — our own bytes
+        ForkingPickler.loads(ForkingPickler.dumps(error))
     except Exception:
         return RuntimeError("".join(traceback.format_exception(error)))
     return error

@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import blake3
 
-from sealift.errors import DestinationError
-from sealift.formats.card import CardConfig, CardContent, CardSplit, CardTable, write_card
+from sealift.formats.card import write_card
+from sealift.formats.card_section import CardConfig, CardContent, CardSplit, CardTable
 from sealift.formats.index import index_chunks, index_paths, write_index
-from sealift.formats.ranged import SLICE, pieces, whole
+from sealift.formats.ranged import pieces
 from sealift.model import manifest
 from sealift.model.entry import Entry
-from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, PublishedSplit, read_manifest
+from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, PublishedSplit
 from sealift.model.plan import Also, Plan
 from sealift.model.receipt import Receipt
-from sealift.ports import Destination, Reads, Sink
+from sealift.ports import Destination, Reads
+from sealift.publish.present import Present, Reuse, refuse_strangers
+from sealift.publish.stage import Stage
 from sealift.reconcile import compare
-
-
-@dataclass(frozen=True)
-class Present:
-    """What lies at the destination before anything is done: the files' sizes, and an earlier publication's manifest."""
-
-    sizes: Mapping[str, int]
-    manifest: Manifest | None
-
-    def has(self, path: str, size: int) -> bool:
-        """Whether that file is there with that size."""
-        return self.sizes.get(path) == size
-
-
-@dataclass(frozen=True)
-class Reuse:
-    """What of an earlier publication stays as it is: whole configs, with their shards and index files, and tables."""
-
-    configs: Mapping[str, PublishedConfig]
-    shards: tuple[Receipt, ...]
-    files: tuple[PublishedFile, ...]
 
 
 @dataclass(frozen=True)
@@ -53,48 +32,6 @@ class Publication:
     written: tuple[str, ...]
     deleted: tuple[str, ...]
     bytes_written: int
-
-
-def look(destination: Destination) -> Present:
-    """See what lies at the destination.
-
-    Raises:
-        IntegrityError: there is a manifest, but it cannot be read.
-    """
-    sizes: dict[str, int] = {}
-    for batch in destination.listing():
-        sizes.update(zip(batch.column("path").to_pylist(), batch.column("size").to_pylist(), strict=True))
-    found = None
-    if manifest.PATH in sizes:
-        found = read_manifest(whole(destination, Entry(manifest.PATH, sizes[manifest.PATH])))
-    return Present(sizes, found)
-
-
-def reusable(plan: Plan, kept: Iterable[str], present: Present) -> Reuse:
-    """What need not be packed again: configs whose plan and source are as before, and those in `kept` in any case.
-
-    Which version of the libraries packed them does not matter: what is there was proven. A config counts only if all
-    its files are at the destination with the sizes that the manifest says.
-    """
-    old = present.manifest
-    if old is None:
-        return Reuse({}, (), ())
-    configs = {}
-    for config in old.configs:
-        owned = old.owned_by(config.name)
-        intact = all(present.has(path, size) for path, size in owned.items())
-        unchanged = (config.id, config.fingerprint) == (plan.ids.get(config.name), plan.fingerprint)
-        if intact and (config.name in kept or unchanged):
-            configs[config.name] = config
-    same_source = any(config.fingerprint == plan.fingerprint for config in configs.values())
-    tables = {one.path: one for one in plan.also} if same_source else {}
-    files = tuple(
-        file
-        for file in old.files
-        if file.config in configs
-        or (file.role == "also" and file.path in tables and present.has(file.path, tables[file.path].size))
-    )
-    return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
 
 
 def publish(
@@ -120,7 +57,7 @@ def publish(
     Raises:
         DestinationError: a file that is not ours is in the way, or the destination refuses.
     """
-    stage = _Stage(destination)
+    stage = Stage(destination)
     files = [*_tables(plan.also, reuse, source, stage), *_index(plan, receipts, reuse, index_parts, stage)]
     if plan.rejects:
         files.append(stage.copy(plan.rejects_file, manifest.REJECTS, "rejects"))
@@ -135,7 +72,7 @@ def publish(
         said=said,
         gone=gone,
     )
-    card = write_card(content, readme if readme is not None else _old_card(destination, present))
+    card = write_card(content, readme if readme is not None else present.card)
     files.append(stage.text(card, manifest.CARD, "card"))
     complete = Manifest(
         plan=_together(config.id for config in configs),
@@ -150,14 +87,14 @@ def publish(
 
 
 def _commit(
-    complete: Manifest, receipts: Sequence[Receipt], stage: _Stage, present: Present, destination: Destination
+    complete: Manifest, receipts: Sequence[Receipt], stage: Stage, present: Present, destination: Destination
 ) -> Publication:
-    owned = {} if present.manifest is None else present.manifest.paths()
+    owned = present.owned
     intact = {path: value for path, value in owned.items() if present.has(path, value[0])}
     changes = compare(complete.paths(), intact)
     staged = {receipt.path for receipt in receipts} | stage.sizes.keys()
     new = [path for path in (*changes.missing, *changes.different) if path in staged]
-    _refuse_strangers(new, owned, present)
+    refuse_strangers(new, present)
     new.sort(key=lambda path: path == manifest.CARD)
     gone = [path for path in owned if path not in complete.paths() and path in present.sizes]
     said = complete.as_bytes()
@@ -169,71 +106,7 @@ def _commit(
     return Publication(complete, tuple(new), tuple(gone), sum(sizes[path] for path in new))
 
 
-def _refuse_strangers(new: Sequence[str], owned: Mapping[str, object], present: Present) -> None:
-    """Nothing that another hand put there is overwritten, but the card, whose text is kept."""
-    strangers = [path for path in new if path in present.sizes and path not in owned and path != manifest.CARD]
-    if strangers:
-        raise DestinationError(
-            f"{len(strangers)} files are in the way that no earlier publication put there: {', '.join(strangers[:5])}",
-            hint="move them away, or publish to another folder",
-            paths=strangers[:100],
-        )
-
-
-class _Stage:
-    """Stages the files that go with the shards, and knows their sizes and digests."""
-
-    def __init__(self, destination: Destination) -> None:
-        self._stager = destination.stager
-        self.sizes: dict[str, int] = {}
-
-    @contextmanager
-    def file(self, path: str) -> Iterator[_Measured]:
-        with self._stager.stage(path) as sink:
-            measured = _Measured(sink)
-            yield measured
-        self.sizes[path] = measured.size
-
-    def write(self, path: str, data: bytes) -> _Measured:
-        with self.file(path) as sink:
-            sink.write(data)
-        return sink
-
-    def text(self, text: str, path: str, role: str) -> PublishedFile:
-        sink = self.write(path, text.encode())
-        return PublishedFile(path, role, sink.size, sink.digest.hexdigest())
-
-    def copy(self, file: Path, path: str, role: str) -> PublishedFile:
-        with self.file(path) as sink, open(file, "rb") as data:
-            while piece := data.read(SLICE):
-                sink.write(piece)
-        return PublishedFile(path, role, sink.size, sink.digest.hexdigest())
-
-
-class _Measured:
-    """A sink that knows the size and the SHA-256 of what went through; enough of a file for pyarrow."""
-
-    closed = False
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.digest = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: Any) -> int:
-        self._sink.write(data)
-        self.digest.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """The stage closes the file."""
-
-
-def _tables(also: Sequence[Also], reuse: Reuse, source: Reads, stage: _Stage) -> Iterator[PublishedFile]:
+def _tables(also: Sequence[Also], reuse: Reuse, source: Reads, stage: Stage) -> Iterator[PublishedFile]:
     kept = {file.path: file for file in reuse.files if file.role == "also"}
     for table in also:
         if table.path in kept:
@@ -248,7 +121,7 @@ def _tables(also: Sequence[Also], reuse: Reuse, source: Reads, stage: _Stage) ->
 
 
 def _index(
-    plan: Plan, receipts: Sequence[Receipt], reuse: Reuse, parts: Mapping[str, Sequence[Path]], stage: _Stage
+    plan: Plan, receipts: Sequence[Receipt], reuse: Reuse, parts: Mapping[str, Sequence[Path]], stage: Stage
 ) -> Iterator[PublishedFile]:
     yield from (file for file in reuse.files if file.role == "index")
     for config in plan.configs:
@@ -300,8 +173,3 @@ def _card_config(config: PublishedConfig, shards: Sequence[Receipt]) -> CardConf
 
 def _together(ids: Iterable[str]) -> str:
     return str(blake3.blake3(" ".join(ids).encode()).hexdigest())
-
-
-def _old_card(destination: Destination, present: Present) -> str | None:
-    size = present.sizes.get(manifest.CARD)
-    return None if size is None else whole(destination, Entry(manifest.CARD, size)).decode("utf-8", "replace")

@@ -1,0 +1,144 @@
+"""What is at the destination before anything is done, and what of it can stay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sealift.errors import DestinationError, RequestError
+from sealift.formats.card import check_card
+from sealift.formats.index import index_paths
+from sealift.formats.ranged import whole
+from sealift.model import manifest
+from sealift.model.entry import Entry
+from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, read_manifest
+from sealift.model.plan import Plan
+from sealift.model.receipt import Receipt
+from sealift.ports import Destination
+
+
+@dataclass(frozen=True)
+class Present:
+    """What lies at the destination before anything is done: the files' sizes, an earlier manifest, and a card."""
+
+    sizes: Mapping[str, int]
+    manifest: Manifest | None
+    card: str | None
+
+    @property
+    def owned(self) -> Mapping[str, tuple[int, str]]:
+        """The files that an earlier publication put there: path → (size, sha256)."""
+        return {} if self.manifest is None else self.manifest.paths()
+
+    def has(self, path: str, size: int) -> bool:
+        """Whether that file is there with that size."""
+        return self.sizes.get(path) == size
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What of an earlier publication stays as it is: whole configs, with their shards and index files, and tables."""
+
+    configs: Mapping[str, PublishedConfig]
+    shards: tuple[Receipt, ...]
+    files: tuple[PublishedFile, ...]
+
+
+def look(destination: Destination) -> Present:
+    """See what lies at the destination.
+
+    Raises:
+        IntegrityError: there is a manifest, but it cannot be read.
+        RequestError: there is a card, but it cannot be read.
+    """
+    sizes: dict[str, int] = {}
+    for batch in destination.listing():
+        sizes.update(zip(batch.column("path").to_pylist(), batch.column("size").to_pylist(), strict=True))
+    found = card = None
+    if manifest.PATH in sizes:
+        found = read_manifest(whole(destination, Entry(manifest.PATH, sizes[manifest.PATH])))
+    if manifest.CARD in sizes:
+        card = card_text(whole(destination, Entry(manifest.CARD, sizes[manifest.CARD])))
+    return Present(sizes, found, card)
+
+
+def card_text(data: bytes) -> str:
+    """The text of a card, with the ends of its lines as they are.
+
+    Raises:
+        RequestError: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"{manifest.CARD} is not UTF-8: {error}", hint="save it as UTF-8", path=manifest.CARD
+        ) from error
+
+
+def reusable(plan: Plan, kept: Collection[str], present: Present) -> Reuse:
+    """What need not be packed again: configs whose plan and source are as before, and those in `kept` in any case.
+
+    Which version of the libraries packed them does not matter: what is there was proven. A config counts only if all
+    its files are at the destination with the sizes that the manifest says.
+    """
+    old = present.manifest
+    if old is None:
+        return Reuse({}, (), ())
+    configs = {}
+    for config in old.configs:
+        owned = old.owned_by(config.name)
+        intact = all(present.has(path, size) for path, size in owned.items())
+        unchanged = (config.id, config.fingerprint) == (plan.ids.get(config.name), plan.fingerprint)
+        if intact and (config.name in kept or unchanged):
+            configs[config.name] = config
+    same_source = any(config.fingerprint == plan.fingerprint for config in configs.values())
+    tables = {one.path: one for one in plan.also} if same_source else {}
+    files = tuple(
+        file
+        for file in old.files
+        if file.config in configs
+        or (file.role == "also" and file.path in tables and present.has(file.path, tables[file.path].size))
+    )
+    return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
+
+
+def check(plan: Plan, kept: Collection[str], reuse: Reuse, present: Present, readme: str | None) -> None:
+    """See, before anything is packed, that nothing at the destination stands against the publication.
+
+    Raises:
+        DestinationError: a file that is not ours is in the way, or a config that should stay is not whole.
+        RequestError: the card that is to be kept cannot be read.
+    """
+    check_card(readme if readme is not None else present.card or "")
+    old = () if present.manifest is None else present.manifest.configs
+    for config in old:
+        if config.name in kept and config.name not in reuse.configs:
+            raise DestinationError(
+                f"config `{config.name}` should stay as it is, but files of it are not there any more",
+                hint="publish it, too: leave out --configs, or name it there",
+                config=config.name,
+            )
+    paths = [table.path for table in plan.also]
+    for name in (config.name for config in plan.configs if config.name not in reuse.configs):
+        shards = [shard for shard in plan.shards if shard.config == name]
+        paths += [shard.path for shard in shards] + index_paths(name, sum(shard.cells for shard in shards))
+    refuse_strangers(paths, present)
+
+
+def refuse_strangers(new: Sequence[str], present: Present) -> None:
+    """Nothing that another hand put there is overwritten, but the card, whose text is kept."""
+    places = {place for path in new if path != manifest.CARD for place in (path, *_folders(path))}
+    strangers = [path for path in present.sizes if path in places and path not in present.owned]
+    if strangers:
+        raise DestinationError(
+            f"files are in the way that no earlier publication put there ({len(strangers)}): "
+            + ", ".join(strangers[:5]),
+            hint="move them away, or publish to another folder",
+            paths=strangers[:100],
+        )
+
+
+def _folders(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -1,0 +1,328 @@
+"""What every destination promises, and what a folder promises besides. Another one inherits `DestinationContract`."""
+
+from __future__ import annotations
+
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealift.errors import DestinationError, SourceMissing
+from sealift.formats.ranged import whole
+from sealift.model.entry import Entry
+from sealift.ports import LISTING, Destination
+from sealift.stores.local_destination import LocalDestination
+
+
+class Broken(Exception):
+    """What goes wrong in a test while a file is staged."""
+
+
+class DestinationContract(ABC):
+    """The rules of `ports.Destination`."""
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[Destination]:
+        """The destination, to be used with `with`; the same one each time."""
+
+    def published(self) -> dict[str, bytes]:
+        with self.opened() as destination:
+            return contents(destination)
+
+    def test_is_empty_at_first(self) -> None:
+        """A destination that is not there yet lists nothing."""
+        assert self.published() == {}
+
+    def test_lists_by_the_schema(self) -> None:
+        """Listings of a destination are those of a source: the schema, and the order of path bytes."""
+        with self.opened() as destination:
+            put(destination, {"a/b": b"1", "a.b": b"22"})
+            batches = list(destination.listing())
+        assert all(batch.schema == LISTING for batch in batches)
+        assert [path for batch in batches for path in batch.column("path").to_pylist()] == ["a.b", "a/b"]
+
+    def test_nobody_sees_what_is_staged(self) -> None:
+        """Staged files are not listed, and are gone when the destination is left without a commit."""
+        with self.opened() as destination:
+            with destination.stager.stage("data/x") as sink:
+                sink.write(b"staged")
+            assert contents(destination) == {}
+        assert self.published() == {}
+
+    def test_commits_under_the_final_paths(self) -> None:
+        """A commit makes each staged file visible under its final path, with the bytes that were written."""
+        with self.opened() as destination:
+            for number in range(3):
+                with destination.stager.stage(f"staged-{number}") as sink:
+                    for piece in (b"one", bytearray(b"two"), memoryview(b"three")):
+                        sink.write(piece)
+                    sink.write(str(number).encode())
+            destination.commit({f"staged-{number}": f"data/{number}" for number in range(3)}, [])
+        assert self.published() == {f"data/{number}": b"onetwothree%d" % number for number in range(3)}
+
+    def test_replaces_and_deletes_together(self) -> None:
+        """A commit overwrites what has the same path, deletes what it is told to, and leaves the rest."""
+        with self.opened() as destination:
+            put(destination, {"a/old": b"1", "a/same": b"2", "b/stays": b"3"})
+            put(destination, {"a/same": b"new"}, delete=["a/old"])
+            assert contents(destination) == {"a/same": b"new", "b/stays": b"3"}
+        assert self.published() == {"a/same": b"new", "b/stays": b"3"}
+
+    def test_deleting_what_is_not_there_is_no_mistake(self) -> None:
+        """Repeating a commit's deletions changes nothing."""
+        with self.opened() as destination:
+            put(destination, {"a": b"1"}, delete=["none", "b/none"])
+        assert self.published() == {"a": b"1"}
+
+    def test_a_file_that_fails_is_discarded(self) -> None:
+        """Leaving `stage` with an error discards the file, and the error comes out as it was."""
+        with self.opened() as destination:
+            with pytest.raises(Broken), destination.stager.stage("data/x") as sink:
+                sink.write(b"half")
+                raise Broken
+            put(destination, {"y": b"whole"})
+            assert contents(destination) == {"y": b"whole"}
+
+    def test_staging_again_replaces(self) -> None:
+        """A file that is staged twice is the later one: a shard may be packed again."""
+        with self.opened() as destination:
+            put(destination, {"x": b"first, and longer"}, commit=False)
+            put(destination, {"x": b"second"})
+        assert self.published() == {"x": b"second"}
+
+    def test_the_stager_goes_along_to_a_worker(self) -> None:
+        """What a worker stages with a copy of the stager, the driver commits."""
+        with self.opened() as destination:
+            stager = pickle.loads(pickle.dumps(destination.stager))
+            with stager.stage("x") as sink:
+                sink.write(b"from a worker")
+            destination.commit({"x": "x"}, [])
+        assert self.published() == {"x": b"from a worker"}
+
+    def test_reads_what_is_published(self) -> None:
+        """`read_into` reads published files by range; what is not there is SourceMissing."""
+        with self.opened() as destination:
+            put(destination, {"x": bytes(range(50))})
+            held = bytearray(10)
+            destination.read_into(Entry("x", 50), 20, memoryview(held))
+            assert held == bytes(range(20, 30))
+            with pytest.raises(SourceMissing):
+                destination.read_into(Entry("y", 50), 20, memoryview(held))
+
+
+def put(destination: Destination, files: dict[str, bytes], delete: Any = (), *, commit: bool = True) -> None:
+    """Stage the files under their own paths and commit them."""
+    for path, data in files.items():
+        with destination.stager.stage(path) as sink:
+            sink.write(data)
+    if commit:
+        destination.commit({path: path for path in files}, delete)
+
+
+def contents(destination: Destination) -> dict[str, bytes]:
+    """Every published file."""
+    found = [row for batch in destination.listing() for row in batch.to_pylist()]
+    return {row["path"]: whole(destination, Entry(row["path"], row["size"])) for row in found}
+
+
+class TestLocalDestination(DestinationContract):
+    """A folder: nothing half under a final name, one process at a time, and what a killed one left is no obstacle."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.root = tmp_path / "new" / "out"
+        self.beside = tmp_path / "new" / ".out.sealift"
+
+    def opened(self) -> LocalDestination:
+        return LocalDestination(self.root)
+
+    def test_leaves_nothing_beside(self) -> None:
+        """Once the destination is left, with an error or without, the folder beside it is gone."""
+        with self.opened() as destination:
+            assert destination.beside == self.beside
+            put(destination, {"x": b"1"}, commit=False)
+        assert list(self.beside.parent.iterdir()) == []
+        with pytest.raises(Broken), self.opened():
+            raise Broken
+        assert list(self.beside.parent.iterdir()) == []
+
+    def test_a_file_has_its_staged_name_when_it_is_whole(self) -> None:
+        """While it is written it has another name, so that half a file is never taken for a whole one."""
+        with self.opened() as destination:
+            with destination.stager.stage("data/x") as sink:
+                sink.write(b"half")
+                assert not (self.beside / "staged" / "data" / "x").exists()
+            assert (self.beside / "staged" / "data" / "x").read_bytes() == b"half"
+
+    def test_only_one_process_publishes(self) -> None:
+        """A second one is refused with the name of the folder, and disturbs nothing."""
+        with self.opened() as first:
+            put(first, {"x": b"1"}, commit=False)
+            with pytest.raises(DestinationError, match=r"another process is publishing to .*out"), self.opened():
+                pass
+            first.commit({"x": "x"}, [])
+        assert self.published() == {"x": b"1"}
+
+    def test_a_killed_process_leaves_nothing_in_the_way(self) -> None:
+        """Its lock is no lock, and what it staged is cleaned away by the next."""
+        killed(
+            f"""
+            destination = LocalDestination(Path({str(self.root)!r}))
+            destination.__enter__()
+            with destination.stager.stage("data/x") as sink:
+                sink.write(b"whole")
+            with destination.stager.stage("data/y") as sink:
+                sink.write(b"half")
+                os.kill(os.getpid(), signal.SIGKILL)
+            """
+        )
+        assert (self.beside / "lock").exists()
+        assert {file.name for file in (self.beside / "staged" / "data").iterdir()} == {"x", "y.part"}
+        with self.opened() as destination:
+            assert list(self.beside.iterdir()) == [self.beside / "lock"]
+            assert contents(destination) == {}
+
+    @pytest.mark.parametrize("steps", range(6))
+    def test_a_commit_that_was_killed_is_finished(self, steps: int) -> None:
+        """A commit is decided before its first step, of three renames, one deletion and the end of the decision:
+        killed after any of them, the next process does the rest."""
+        with self.opened() as destination:
+            put(destination, {"a": b"old", "gone/b": b"old", "stays": b"old"})
+        killed(
+            f"""
+            left = {steps}
+
+            def watch(event, args):
+                global left
+                if event in ("os.rename", "os.remove") and not str(args[0]).endswith(".part"):
+                    left -= 1
+                    if left < 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            destination = LocalDestination(Path({str(self.root)!r}))
+            destination.__enter__()
+            for path in ("a", "c/d", "e"):
+                with destination.stager.stage(path) as sink:
+                    sink.write(b"new " + path.encode())
+            sys.addaudithook(watch)
+            destination.commit({{path: path for path in ("a", "c/d", "e")}}, ["gone/b"])
+            os.kill(os.getpid(), signal.SIGKILL)
+            """
+        )
+        assert (self.root / "stays").read_bytes() == b"old"
+        assert (self.root / "a").read_bytes() == (b"new a" if steps else b"old")
+        assert self.published() == {"a": b"new a", "c/d": b"new c/d", "e": b"new e", "stays": b"old"}
+        assert not (self.root / "gone").exists()
+        assert not self.beside.exists()
+
+    def test_a_commit_that_failed_is_finished(self) -> None:
+        """If a rename fails, what was staged is kept, and the next run goes on once the cause is mended."""
+        self.root.mkdir(parents=True)
+        (self.root / "data").write_bytes(b"in the way")
+        with self.opened() as destination, pytest.raises(DestinationError, match="data"):
+            put(destination, {"a": b"1", "data/x": b"2"})
+        (self.root / "data").unlink()
+        assert self.published() == {"a": b"1", "data/x": b"2"}
+        assert not self.beside.exists()
+
+    def test_folders_that_deletions_leave_empty_go(self) -> None:
+        """Deleting the last file of a folder removes the folder; one that holds other things stays."""
+        with self.opened() as destination:
+            put(destination, {"a/b/c/x": b"", "a/y": b""})
+            (self.root / "a" / "b" / "own").mkdir()
+            put(destination, {"z": b""}, delete=["a/b/c/x", "a/y"])
+        assert sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*")) == [
+            "a",
+            "a/b",
+            "a/b/own",
+            "z",
+        ]
+
+    def test_a_full_disk_is_named_and_leaves_nothing(self) -> None:
+        """What does not fit is DestinationError with the file's name and what to do; no half file stays."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        try:
+            with (
+                self.opened() as destination,
+                pytest.raises(DestinationError, match=r"data/x.part.*too large") as caught,
+                destination.stager.stage("data/x") as sink,
+            ):
+                sink.write(bytes(9_000))
+                sink.write(bytes(9_000))
+            assert "make room" in caught.value.hint
+            assert not self.beside.exists()
+            assert self.published() == {}
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, heard)
+
+    def test_a_file_is_no_destination(self) -> None:
+        """That is said before anything is staged."""
+        self.root.parent.mkdir()
+        self.root.write_bytes(b"a file")
+        with pytest.raises(DestinationError, match="not a folder"), self.opened():
+            pass
+        assert self.root.read_bytes() == b"a file"
+        assert not self.beside.exists()
+
+    def test_publishes_through_a_link(self, tmp_path: Path) -> None:
+        """A destination that is a link to a folder elsewhere is staged beside that one: renaming never copies."""
+        (tmp_path / "big" / "disk").mkdir(parents=True)
+        self.root.parent.mkdir()
+        self.root.symlink_to(tmp_path / "big" / "disk")
+        with self.opened() as destination:
+            assert destination.beside == tmp_path / "big" / ".disk.sealift"
+            put(destination, {"x": b"1"})
+        assert (tmp_path / "big" / "disk" / "x").read_bytes() == b"1"
+        assert self.root.is_symlink()
+
+    def test_a_file_system_of_its_own_is_refused(self) -> None:
+        """A mount point cannot take renamed files: that is said before the work, with a place that can."""
+        mounts = [Path("/dev/shm"), Path("/proc")]
+        mount = next(one for one in mounts if one.stat().st_dev != one.parent.stat().st_dev)
+        with pytest.raises(DestinationError, match="file system of its own") as caught, LocalDestination(mount):
+            pass
+        assert str(mount / "dataset") in caught.value.hint
+        assert not LocalDestination(mount).beside.exists()
+
+
+def killed(program: str) -> None:
+    """Run a program that kills itself."""
+    head = "import os, signal, sys\nfrom pathlib import Path\n"
+    head += "from sealift.stores.local_destination import LocalDestination\n"
+    ended = subprocess.run([sys.executable, "-c", head + textwrap.dedent(program)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+
+
+def test_a_race_for_the_lock_has_one_winner(tmp_path: Path) -> None:
+    """Processes that open and leave the destination at the same moment are never in it together."""
+    program = textwrap.dedent(
+        f"""
+        import os
+        from pathlib import Path
+        from sealift.errors import DestinationError
+        from sealift.stores.local_destination import LocalDestination
+        inside = Path({str(tmp_path)!r}, "inside")
+        won = 0
+        while won < 100:
+            try:
+                with LocalDestination(Path({str(tmp_path)!r}, "out")):
+                    os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+                    inside.unlink()
+                    won += 1
+            except DestinationError as error:
+                assert "another process" in str(error), error
+        """
+    )
+    racers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [racer.wait() for racer in racers] == [0, 0, 0]
