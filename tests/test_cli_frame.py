@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -304,6 +305,8 @@ def test_secrets_reach_neither_terminal_nor_log_nor_json(args: list[str], tmp_pa
         ("authorization: Basic dXNlcjpwYXNz end", "authorization: Basic [hidden] end"),
         ('{"Authorization": "s3cr3tvalue"}', '{"Authorization": "[hidden]"}'),
         ("s3://me:pw@host/a", "s3://[hidden]@host/a"),
+        ("https://me:p@ss:w@host/a@b", "https://[hidden]@host/a@b"),
+        ("https://ghp_12345678@host/a and ssh://git@host/a", "https://[hidden]@host/a and ssh://git@host/a"),
         ("x?a=1&X-Amz-Signature=0af1&b=2", "x?a=1&X-Amz-Signature=[hidden]&b=2"),
         ("key AKIAABCDEFGHIJKLMNOP", "key [hidden]"),
         ("hf_hub and shelf_abcdefgh.flac stay", "hf_hub and shelf_abcdefgh.flac stay"),
@@ -422,6 +425,7 @@ import click
 from sealift.cli.main import LazyGroup
 from sealift.cli.options import shared_options
 from sealift.cli.progress import progress
+from sealift.errors import RequestError
 from sealift.model.event import Advanced, Finished, Said, Started
 
 # Whatever started the tests may ignore it, as shells do for what runs in the background.
@@ -437,6 +441,10 @@ def command(output, what, folder):
     if what == "many":
         for number in range(100_000):
             output.table("", ["number"], [(number,)])
+    elif what == "fail":
+        raise RequestError("asked too much")
+    elif what == "ask":
+        click.confirm("sure?", abort=True)
     elif what == "bars":
         with progress(output) as on_event:
             on_event(Started("pack", bytes=2_000_000, files=2))
@@ -462,12 +470,13 @@ LazyGroup("sealift", table={"do": ("frame_test_command", "Do it.")}).main()
 """
 
 
-def started(folder: Path, *args: str, **env: str) -> subprocess.Popen[str]:
-    """`sealift do` in a process of its own, through the same frame."""
+def started(folder: Path, *args: str, shell: str = "", **env: str) -> subprocess.Popen[str]:
+    """`sealift do` in a process of its own, through the same frame; `shell` redirects its streams."""
     script = folder / "command.py"
     script.write_text(COMMAND)
+    command = [sys.executable, str(script), "do", *args, str(folder)]
     return subprocess.Popen(
-        [sys.executable, script, "do", *args, str(folder)],
+        ["sh", "-c", f"exec {shlex.join(command)} {shell}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -532,6 +541,28 @@ def test_a_signal_that_was_ignored_from_the_start_stays_ignored(tmp_path: Path) 
         (tmp_path / "go").touch()
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "args", "code", "said"),
+    [
+        (">&-", "many", 0, ""),
+        (">&- 2>&-", "many", 0, ""),
+        ("<&- >&- 2>&-", "bars", 0, ""),
+        ("<&-", "ask", 2, "a question got no answer"),
+        ("</dev/null 2>&-", "ask", 2, ""),
+        (">&-", "--json fail", 2, "asked too much"),
+        (">/dev/full", "--json fail", 2, "asked too much"),
+        (">/dev/full", "many", errors.DestinationError.exit_code, "no room left"),
+    ],
+)
+def test_streams_may_be_closed_or_full(shell: str, args: str, code: int, said: str, tmp_path: Path) -> None:
+    """A shell may close any stream, and a disk may be full: no traceback, and the exit code of what happened."""
+    with started(tmp_path, *args.split(), shell=shell) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code, stderr
+    assert said in stderr
+    assert "Traceback" not in stderr and "Exception ignored" not in stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from sealift.model.event import OnEvent, ignore
 from sealift.plan import DEFAULT_MEMORY
 from sealift.plan.report import report
 from sealift.spec import Spec
+from sealift.tools.init import SPEC, recognise
 from sealift.verify import Level, Verified
 
 
 def publish(
     what: Any,
-    to: str | None = None,
+    to: str | os.PathLike[str] | None = None,
     *,
     configs: Sequence[str] | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -29,10 +30,10 @@ def publish(
 ) -> Built:
     """Pack and publish, and return what was done. The same again changes nothing.
 
-    `what` is a `Spec`, the path of a spec file, or the rows themselves (a pyarrow Table, a pandas or polars frame, a
-    DuckDB relation, record batches) with the keys of a spec beside: `media=`, `key=`, `from_=` and so on. `to` is a
-    folder. `memory` bounds the peak anonymous memory of all processes, in bytes. `on_event` gets the values of
-    `sealift.model.event` as the work goes on, in the calling thread.
+    `what` is a `Spec`, the path of a spec file or of a folder whose layout is recognised, or the rows themselves (a
+    pyarrow Table, a pandas or polars frame, a DuckDB relation, record batches) with the keys of a spec beside:
+    `media=`, `key=`, `from_=` and so on. `to` is a folder. `memory` bounds the peak anonymous memory of all processes,
+    in bytes. `on_event` gets the values of `sealift.model.event` as the work goes on, in the calling thread.
 
     With more than one worker, call it below `if __name__ == "__main__":`, as `multiprocessing` wants it.
 
@@ -40,12 +41,12 @@ def publish(
         SealiftError: with what to do next; the destination is as it was.
     """
     spec = _spec(what, keys)
-    return build(spec, to, configs=configs, memory=memory, workers=workers, strict=strict, on_event=on_event)
+    return build(spec, _text(to), configs=configs, memory=memory, workers=workers, strict=strict, on_event=on_event)
 
 
 def plan(
     what: Any,
-    to: str | None = None,
+    to: str | os.PathLike[str] | None = None,
     *,
     configs: Sequence[str] | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -55,11 +56,13 @@ def plan(
 ) -> dict[str, Any]:
     """What would be published, and every problem with it, as `sealift plan --json` prints it. Writes nothing.
 
+    Rows from an iterator are used up by it. The media are not looked into.
+
     Raises:
         SealiftError: there is no plan to be made, with what to do next.
     """
     spec = _spec(what, keys)
-    with planned(spec, to, configs=configs, memory=memory, workers=workers, on_event=on_event) as made:
+    with planned(spec, _text(to), configs=configs, memory=memory, workers=workers, on_event=on_event) as made:
         return report(made)
 
 
@@ -68,18 +71,39 @@ def verify(
     level: Level = "full",
     *,
     against: Any = None,
+    memory: int = DEFAULT_MEMORY,
     on_event: OnEvent = ignore,
     **keys: Any,
 ) -> Verified:
-    """Prove a published folder up to a level; `against` a spec or rows (as for `publish`), beside the source, too."""
+    """Prove a published folder up to a level; `against` a spec or rows (as for `publish`), beside the source, too.
+
+    What is wrong is in the answer's `problems`, not raised; `memory` is that of the plan made anew for `against`.
+
+    Raises:
+        SourceError: the folder cannot be listed.
+        SealiftError: there is no plan to be made of what `against` says.
+    """
     spec = None if against is None else _spec(against, keys)
     with TemporaryDirectory(prefix="sealift-") as work:
-        return verify_folder(Path(folder), Path(work), level, spec, on_event=on_event)
+        return verify_folder(Path(folder), Path(work), level, spec, memory=memory, on_event=on_event)
 
 
 def _spec(what: Any, keys: dict[str, Any]) -> Spec:
     if isinstance(what, Spec):
         return what.having(**{name: getattr(Spec(**{name: value}), name) for name, value in keys.items()})
     if isinstance(what, str | os.PathLike):
-        return _spec(Spec.load(what), keys)
+        return _spec(_spec_at(Path(what)), keys)
     return Spec(rows=what, **keys)
+
+
+def _spec_at(path: Path) -> Spec:
+    """The spec in the file, or the folder's own, or what the folder's layout stands for."""
+    if (path / SPEC).is_file():
+        return Spec.load(path / SPEC)
+    if path.is_dir():
+        return Spec(from_=str(path.absolute()), **recognise(path).as_spec())
+    return Spec.load(path)
+
+
+def _text(to: str | os.PathLike[str] | None) -> str | None:
+    return None if to is None else os.fspath(to)

@@ -6,6 +6,7 @@ log file, or on stderr with SEALIFT_TRACEBACK=1.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -20,7 +21,7 @@ from sealift import errors
 from sealift.cli.output import coloured, print_json, talk
 from sealift.cli.redact import Redaction, printable
 from sealift.cli.signals import Interrupted, Signals
-from sealift.errors import RequestError, SealiftError, Stopped
+from sealift.errors import DestinationError, RequestError, SealiftError, Stopped
 
 READER_GONE = 128 + signal.SIGPIPE
 
@@ -31,7 +32,7 @@ class Bug(SealiftError):
 
 def run(command: click.Command, args: Sequence[str], name: str, **context: Any) -> int:
     """Run a command line to its end and return the exit code. Nothing but SystemExit is raised."""
-    _accept_any_name()
+    _settle_streams()
     with Signals() as signals:
         try:
             return _run(command, list(args), name, signals, context)
@@ -85,11 +86,12 @@ def _failed(error: BaseException, seen: signal.Signals | None, as_json: bool) ->
     if os.environ.get("SEALIFT_TRACEBACK"):
         talk(printable(redaction.text("".join(traceback.format_exception(error)))))
     _explain(told, redaction)
-    if as_json:
-        try:
+    try:
+        if as_json:
             print_json({"ok": False, **told.as_json(), "exit_code": code}, redaction)
-        except BrokenPipeError:
-            _reader_gone()
+        sys.stdout.flush()
+    except OSError:
+        _reader_gone()
     return code
 
 
@@ -105,6 +107,8 @@ def _told(error: BaseException, seen: signal.Signals | None) -> SealiftError:
     if isinstance(error, click.ClickException):
         ctx = getattr(error, "ctx", None)
         return RequestError(error.format_message(), hint=f"{ctx.command_path if ctx else 'sealift'} --help")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DestinationError(f"no room left: {error}", hint="make room, then run the same command again")
     said = str(error).strip().splitlines()
     return Bug(
         f"this is a bug in sealift: {type(error).__name__}{f': {said[0]}' if said else ''}",
@@ -122,8 +126,14 @@ def _explain(told: SealiftError, redaction: Redaction) -> None:
     talk("\n".join(lines))
 
 
-def _accept_any_name() -> None:
-    """Let stdout print names that its encoding has no character for, spelled out."""
+def _settle_streams() -> None:
+    """Put nothing in the place of streams that were closed before the start (`>&-`); let stdout print any name.
+
+    The first file that is opened would get a closed stream's number, and whatever is said there would end up in it.
+    """
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), "r" if flags == os.O_RDONLY else "w"))
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(errors="backslashreplace")

@@ -9,7 +9,7 @@ import click
 
 from sealift.cli.options import example, shared_options
 from sealift.cli.output import Output
-from sealift.errors import RequestError
+from sealift.errors import DestinationError, RequestError
 
 
 @click.command(epilog=example("sealift init ~/recordings", "sealift init ~/scans -o scans.yaml"))
@@ -32,7 +32,10 @@ def command(output: Output, folder: Path, target: Path, force: bool) -> None:
         raise RequestError(f"{target} is there already", hint="name another with -o, or add --force", path=str(target))
     layout = recognise(folder)
     source = os.path.relpath(folder, target.absolute().parent)
-    target.write_text(spec_text(layout, source), encoding="utf-8")
+    try:
+        target.write_text(spec_text(layout, source), encoding="utf-8")
+    except OSError as error:
+        raise DestinationError(f"{target}: {error.strerror}", hint="choose another place with -o") from error
     output.say(f"{folder} has a {layout.name} layout")
     for note in layout.notes:
         output.say(f"  {note}")

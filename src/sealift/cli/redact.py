@@ -17,7 +17,7 @@ from typing import Any
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
 
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|KEY|PASSWORD", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|KEY|PASSW|PASSPHRASE", re.IGNORECASE)
 _PLACE_NAME = re.compile(r"(PATH|FILE|DIR|HOME)$", re.IGNORECASE)
 _SHAPES = (
     # Hugging Face tokens, and the key ids of AWS and its kin.
@@ -28,8 +28,8 @@ _SHAPES = (
         re.IGNORECASE,
     ),
     re.compile(r"(?P<keep>\bbearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE),
-    # user:password@ in an address, and the signed part of a presigned one.
-    re.compile(r"(?P<keep>://)[^/\s@:]*:[^/\s@]+(?=@)"),
+    # user:password@ or token@ in an address (a password may hold an @), and the signed part of a presigned one.
+    re.compile(r"(?P<keep>://)(?!git@)[^/\s\"']+(?=@)"),
     re.compile(
         r"(?P<keep>(?:x-(?:amz|goog)-(?:signature|credential|security-token)|[?&]sig)=)[^&\s\"']+", re.IGNORECASE
     ),

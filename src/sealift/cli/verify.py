@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sealift.cli.options import example, memory_option, shared_options
 from sealift.cli.output import Output
 from sealift.cli.progress import progress
+from sealift.cli.spec_source import env_file_option, from_option, read_spec
 from sealift.cli.units import size_text
 from sealift.errors import IntegrityError, RequestError
 
 if TYPE_CHECKING:
-    from sealift.verify import Level
+    from sealift.model.problem import Problem
+    from sealift.spec import Spec
+    from sealift.verify import Level, Verified
+
+SHOWN = 50
+"""So many problems are printed."""
 
 
 @click.command(
@@ -33,9 +40,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="How far to go; each level holds those before it.",
 )
-@click.option("--against", metavar="SPEC", help="Compare every row and cell with the source, too.")
-@click.option("--from", "from_", metavar="FOLDER", help="With --against: where the files are.")
-@click.option("--env-file", type=click.Path(dir_okay=False, path_type=Path), help="Fill ${VARIABLES} from FILE, too.")
+@click.option("--against", metavar="SPEC_OR_DIR", help="Compare every row and cell with the source, too.")
+@from_option
+@env_file_option
 @memory_option
 @shared_options
 def command(
@@ -52,33 +59,37 @@ def command(
     FOLDER is a published dataset. Exit code 0 means proven; 7 that something is wrong: each problem is named with a
     code, a place and a remedy (docs/verify.md).
     """
-    from sealift.build import verify_folder
-    from sealift.cli.spec_source import read_spec
-
     if not Path(folder).is_dir():
         raise RequestError(f"there is no folder {folder}", hint="give the folder that was published to", path=folder)
-    spec = read_spec(against, output, env_file=env_file, from_=from_) if against else None
-    with progress(output) as on_event, TemporaryDirectory(prefix="sealift-") as work:
-        verified = verify_folder(Path(folder), Path(work), level, spec, memory=memory, on_event=on_event)
-    for problem in verified.problems:
-        output.warn(str(problem))
-    looked = ", ".join(f"{count:,} {what}" for what, count in verified.checked.items())
+    if against is None and (from_ or env_file or memory):
+        raise RequestError("--from, --env-file and --memory go with --against", hint="add --against sealift.yaml")
+    spec = read_spec(against, output, env_file, from_) if against else None
+    verified = _verify(output, Path(folder), level, spec, memory)
+    looked = {"level": level, "against": against, "checked": verified.checked, "bytes_read": verified.bytes_read}
     if not verified.proven:
-        raise IntegrityError(
-            f"{folder} is not proven: {len(verified.problems)} problems",
-            hint="docs/verify.md says what each code means",
-            path=folder,
-            problems=[problem.as_json() for problem in verified.problems],
-        )
-    output.say(f"proven ({level}): {looked}; {size_text(verified.bytes_read)} read")
-    output.result(
-        {
-            "path": folder,
-            "level": level,
-            "against": against,
-            "checked": verified.checked,
-            "bytes_read": verified.bytes_read,
-            "plan": verified.manifest.plan if verified.manifest else None,
-            "problems": [],
-        }
+        raise _not_proven(folder, verified.problems, looked)
+    counts = ", ".join(f"{count:,} {what}" for what, count in verified.checked.items())
+    output.say(f"proven ({level}): {counts}; {size_text(verified.bytes_read)} read")
+    plan = verified.manifest.plan if verified.manifest else None
+    output.result({"path": folder, **looked, "plan": plan, "problems": []})
+
+
+def _not_proven(folder: str, problems: Sequence[Problem], looked: Mapping[str, Any]) -> IntegrityError:
+    lines = [f"  {problem}" for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"  … and {len(problems) - SHOWN} more; --json has them all")
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return IntegrityError(
+        "\n".join([f"{folder} is not proven: {count}", *lines]),
+        hint="docs/verify.md says what each code means",
+        path=folder,
+        **looked,
+        problems=[problem.as_json() for problem in problems],
     )
+
+
+def _verify(output: Output, folder: Path, level: Level, spec: Spec | None, memory: int | None) -> Verified:
+    from sealift.build import verify_folder
+
+    with progress(output) as on_event, TemporaryDirectory(prefix="sealift-") as work:
+        return verify_folder(folder, Path(work), level, spec, memory=memory, on_event=on_event)

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sealift.errors import IntegrityError
+from sealift.formats.rowfile import joined_key
+from sealift.model import manifest
+from sealift.model.manifest import Manifest, read_manifest
 from sealift.tools.corpus import make
 
-Say = Callable[[str], None]
+BATCH_ROWS = 32
+Batches = Iterator[tuple[str, pa.Table]]
+"""Rows in order, as (split, rows with media as they are stored)."""
+Reader = Callable[[Path, str], Batches]
+"""From the published folder and a config to the config's rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One config as it came back: rows by split, and what one row of it holds."""
+    """One config as it came back: rows by split, columns, and how many media files were compared with the source."""
 
     config: str
-    rows: dict[str, int]
+    rows: Mapping[str, int]
     columns: int
-    first: dict[str, str]
+    cells: int
 
 
 def prepare(folder: Path, rows: int) -> Path:
@@ -32,56 +40,88 @@ def prepare(folder: Path, rows: int) -> Path:
     return folder / "sealift.yaml"
 
 
-def load_back(out: Path, source: Path, configs: list[str]) -> Iterator[Loaded]:
-    """Load every config with `datasets.load_dataset`, as a map and as a stream, and compare every media byte.
+def load_back(out: Path, source: Path, found: Manifest, config: str, read: Reader) -> Loaded:
+    """Read a config and compare every media byte with the file at the source that the published index names.
+
+    Raises:
+        IntegrityError: what came back is not what lies at the source.
+    """
+    files = _files(out, found, config)
+    rows: Counter[str] = Counter()
+    columns = cells = 0
+    for split, table in read(out, config):
+        rows[split] += table.num_rows
+        columns = table.num_columns
+        cells += _compare(table, found.key, files, source)
+    published = found.config(config)
+    expected = {split.name: split.rows for split in published.splits} if published else {}
+    if rows != expected or cells != len(files):
+        raise IntegrityError(
+            f"{config}: {dict(rows)} rows and {cells} files came back, {expected} and {len(files)} were published",
+            hint="please report this",
+        )
+    return Loaded(config, dict(rows), columns, cells)
+
+
+def as_map(out: Path, config: str) -> Batches:
+    """The rows by `datasets.load_dataset`.
 
     Raises:
         ImportError: `datasets` is not installed.
-        IntegrityError: what came back is not what lies at the source.
     """
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
-    for config in configs:
-        dataset = load_dataset(str(out), config, cache_dir=str(out.parent / "cache"))
-        first: dict[str, str] = {}
-        for split in dataset:
-            plain = dataset[split].with_format("arrow")
-            for row in (row for batch in plain.iter(32) for row in batch.to_pylist()):
-                _compare(row, source)
-            stream = load_dataset(str(out), config, split=split, streaming=True)
-            streamed = sum(batch.num_rows for batch in stream.with_format("arrow").iter(32))
-            if streamed != dataset[split].num_rows:
-                raise IntegrityError(f"{config}/{split}: {streamed} rows streamed, {dataset[split].num_rows} loaded")
-            first = first or {name: str(feature) for name, feature in dataset[split].features.items()}
-        yield Loaded(config, {split: dataset[split].num_rows for split in dataset}, len(first), first)
+    for split, dataset in load_dataset(str(out), config, cache_dir=str(out.parent / "cache")).items():
+        yield from ((str(split), table) for table in dataset.with_format("arrow").iter(BATCH_ROWS))
 
 
-def read_back(out: Path, source: Path, configs: dict[str, dict[str, list[str]]]) -> Iterator[Loaded]:
-    """The same with pyarrow alone, for an installation without `datasets`; `configs` gives each split's files."""
-    for config, splits in configs.items():
-        rows = {}
-        first: dict[str, str] = {}
-        for split, paths in splits.items():
-            count = 0
-            for path in paths:
-                with pq.ParquetFile(out / path) as file:
-                    for batch in file.iter_batches(32):
-                        for row in batch.to_pylist():
-                            _compare(row, source)
-                        count += batch.num_rows
-                    first = first or {field.name: str(field.type) for field in file.schema_arrow}
-            rows[split] = count
-        yield Loaded(config, rows, len(first), first)
+def as_stream(out: Path, config: str) -> Batches:
+    """The rows by `datasets.load_dataset`, streaming.
+
+    Raises:
+        ImportError: `datasets` is not installed.
+    """
+    from datasets import load_dataset
+
+    for split, dataset in load_dataset(str(out), config, streaming=True).items():
+        yield from ((str(split), table) for table in dataset.with_format("arrow").iter(BATCH_ROWS))
 
 
-def _compare(row: dict[str, Any], source: Path) -> None:
-    """Every media cell that names its file must have that file's bytes."""
-    for value in row.values():
-        for cell in value if isinstance(value, list) else [value]:
-            if isinstance(cell, dict) and cell.get("path") and cell.get("bytes") is not None:
-                there = hashlib.sha256((source / cell["path"]).read_bytes()).digest()
-                if hashlib.sha256(cell["bytes"]).digest() != there:
-                    raise IntegrityError(
-                        f"{cell['path']} came back changed", hint="please report this", path=cell["path"]
-                    )
+def with_pyarrow(out: Path, config: str) -> Batches:
+    """The rows by pyarrow alone, for an installation without `datasets`."""
+    found = read_manifest((out / manifest.PATH).read_bytes())
+    for shard in (one for one in found.shards if one.config == config):
+        with pq.ParquetFile(out / shard.path) as file:
+            yield from ((shard.split, pa.Table.from_batches([batch])) for batch in file.iter_batches(BATCH_ROWS))
+
+
+Place = tuple[str, str, int]
+"""Key, column and element (0 for a single cell)."""
+
+
+def _files(out: Path, found: Manifest, config: str) -> dict[Place, str]:
+    """The path at the source of each media cell, as the published index names it."""
+    paths = [out / one.path for one in found.files if (one.role, one.config) == ("index", config)]
+    records = [record for path in paths for record in pq.read_table(path).to_pylist()]
+    return {(one["key"], one["column"], one["element"] or 0): one["path"] for one in records}
+
+
+def _compare(table: pa.Table, key: tuple[str, ...], files: Mapping[Place, str], source: Path) -> int:
+    """How many media cells the rows hold; each must have the bytes, and if it says one the path, of its file."""
+    keys = joined_key([table[name].combine_chunks() for name in key]).to_pylist()
+    media = {column for _, column, _ in files}
+    count = 0
+    for column in media:
+        for row_key, value in zip(keys, table[column].to_pylist(), strict=True):
+            for element, cell in enumerate(value if isinstance(value, list) else [value]):
+                if cell is not None:
+                    _compare_cell(cell, files.get((row_key, column, element)), f"{row_key} `{column}`", source)
+                    count += 1
+    return count
+
+
+def _compare_cell(cell: Any, path: str | None, place: str, source: Path) -> None:
+    data, said = (cell["bytes"], cell["path"]) if isinstance(cell, dict) else (cell, path)
+    if path is None or said != path or data != (source / path).read_bytes():
+        raise IntegrityError(f"{place} came back changed", hint="please report this", path=path)

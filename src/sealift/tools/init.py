@@ -7,36 +7,44 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sealift import media
 from sealift.errors import RequestError
+from sealift.model import manifest
 from sealift.ports import LISTING
 from sealift.rows.layout import Layout
 from sealift.rows.recognise import recognise as recognise_listing
 from sealift.stores.local import LocalFolder
 
+SPEC = "sealift.yaml"
 SAID = {
     "bids": "A BIDS tree: a row a session (or subject), a column for each kind of scan.",
     "folder": "A tree of folders: a row a file, with the split and the class that the folders name.",
     "metadata": "A tree of files with metadata tables that name them.",
     "tables": "A table whose columns name files.",
 }
+WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
 def recognise(folder: Path) -> Layout:
-    """The layout of the folder.
+    """The layout of the folder; a spec and earlier publications that lie in it are passed over.
 
     Raises:
         RequestError: it is none that is known; the message says what was looked for.
         SourceError: the folder cannot be listed.
     """
-    source = LocalFolder(folder)
     with TemporaryDirectory(prefix="sealift-") as work:
         listing = Path(work) / "listing.parquet"
-        with pq.ParquetWriter(listing, LISTING) as writer:
-            for batch in source.listing():
-                writer.write_batch(batch)
+        published = _write(LocalFolder(folder), listing)
+        if folder in published:
+            raise RequestError(
+                f"{folder} is a published dataset", hint="name the folder that its files came from", path=str(folder)
+            )
+        source = LocalFolder(folder, published)
+        if published:
+            _write(source, listing)
         found = recognise_listing(listing, source.local_file, media.by_extension(), Path(work))
     if found.layout is None:
         raise RequestError(
@@ -47,6 +55,17 @@ def recognise(folder: Path) -> Layout:
     return found.layout
 
 
+def _write(source: LocalFolder, listing: Path) -> tuple[Path, ...]:
+    """Write the listing, without a spec in it, to a file; the folders in it that hold a publication."""
+    published: list[str] = []
+    with pq.ParquetWriter(listing, LISTING) as writer:
+        for batch in source.listing():
+            path = batch.column("path")
+            writer.write_batch(batch.filter(pc.not_equal(path, SPEC)))
+            published += path.filter(pc.ends_with(path, manifest.PATH)).to_pylist()
+    return tuple((source.root / found).parent.parent for found in published)
+
+
 def spec_text(layout: Layout, source: str, to: str = "./out") -> str:
     """A commented spec for the layout, ready to be changed by hand."""
     return "\n".join(_lines(layout, source, to)) + "\n"
@@ -54,8 +73,7 @@ def spec_text(layout: Layout, source: str, to: str = "./out") -> str:
 
 def _lines(layout: Layout, source: str, to: str) -> Iterator[str]:
     yield f"# {SAID.get(layout.name, 'What was found here.')} Every key is explained in docs/spec.md."
-    for note in layout.notes:
-        yield f"# Note: {note}"
+    yield from (f"# Note: {_printable(note)}" for note in layout.notes)
     yield f"to: {_plain(to)}  # a folder; org/name is the Hub"
     yield f"from: {_plain(source)}  # a relative path counts from this file"
     if layout.name == "bids":
@@ -64,8 +82,7 @@ def _lines(layout: Layout, source: str, to: str) -> Iterator[str]:
         yield "tables:"
         yield from (f"  {_plain(name)}: {_plain(path)}" for name, path in layout.tables.items())
     yield "# SQL (DuckDB) over the tables and `files` (path, size, mtime, extension). Its columns are published."
-    yield "rows: |"
-    yield from (f"  {line}" for line in layout.rows.strip().splitlines())
+    yield from _query(layout.rows.strip())
     if layout.key:
         yield f"key: {_plain(list(layout.key) if len(layout.key) > 1 else layout.key[0])}  # must be unique"
     else:
@@ -81,6 +98,16 @@ def _lines(layout: Layout, source: str, to: str) -> Iterator[str]:
     yield "# card: {license: cc-by-4.0, pretty_name: A name for people, tags: [audio]}"
 
 
+def _query(rows: str) -> Iterator[str]:
+    """The query as a block of text, or quoted if a name in it has characters that a block cannot hold."""
+    lines = rows.split("\n")
+    if all(line.isprintable() for line in lines):
+        yield "rows: |"
+        yield from (f"  {_literal(line)}" for line in lines)
+    else:
+        yield f"rows: {_quoted(rows)}"
+
+
 def _plain(said: Any) -> str:
     """A value as YAML on one line."""
     if isinstance(said, Mapping):
@@ -88,11 +115,31 @@ def _plain(said: Any) -> str:
     if isinstance(said, list | tuple):
         return "[" + ", ".join(_plain(value) for value in said) + "]"
     text = str(said)
-    return text if _is_plain(text) else "'" + text.replace("'", "''") + "'"
+    return text if _is_plain(text) else _quoted(text)
 
 
 def _is_plain(text: str) -> bool:
     """Whether YAML reads the text as that text, without quotes."""
-    words = ("null", "true", "false", "yes", "no", "on", "off", "~")
+    path = text.removeprefix("..").removeprefix(".").lstrip("/")
     letters = all(letter.isalnum() or letter in "_./-" for letter in text)
-    return letters and text[:1].isalpha() | (text[:1] in "./") and text.lower() not in words
+    return letters and (path[:1].isalpha() or text in (".", "..")) and path.lower() not in (*WORDS, "inf", "nan")
+
+
+def _quoted(text: str) -> str:
+    """The text in double quotes, on one line."""
+    return '"' + "".join(map(_escaped, _literal(text))) + '"'
+
+
+def _escaped(letter: str) -> str:
+    if letter in '"\\':
+        return f"\\{letter}"
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+
+
+def _literal(text: str) -> str:
+    """The text such that no variable is filled in."""
+    return text.replace("${", "$${")
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
