@@ -2,6 +2,7 @@
 #
 #   make demo        set up and run the main job on a small made-up dataset, with no account
 #   make test        set up and run the whole test suite            (TESTS=tests/test_errors.py ARGS=-x)
+#   make long        the long forms of the tests: kill loops and memory at full scale (minutes)
 #   make lint        ruff: mistakes and format                      make format    mend both where it can
 #   make types       mypy, strict
 #   make contracts   import-linter: who may import whom
@@ -23,7 +24,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types contracts docs check lock clean
+.PHONY: help demo test long lint format types contracts docs check lock clean
 .SECONDARY:
 
 help:
@@ -52,6 +53,9 @@ demo: $(VENV)/.ready-$(DEMO)
 
 test: $(VENV)/.ready-dev
 	@$(BIN)/pytest -n 2 $(ARGS) $(TESTS)
+
+long: $(VENV)/.ready-dev
+	@$(BIN)/pytest -m long $(ARGS) $(TESTS)
 
 lint: $(VENV)/.ready-dev
 	@$(BIN)/ruff check
