@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,87 @@ def test_an_empty_split_is_a_file(groups: list[list[Any]]) -> None:
     assert (table.num_rows, table.schema.metadata) == (0, {b"huggingface": b"{}"})
     assert table.schema.types == pq.read_table(io.BytesIO(cases.write(GROUPS)[0])).schema.types
     assert cases.places(data, cases.AUDIO.leaf) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.b",
+        "a b",
+        'a"b',
+        "a'b",
+        "a/b",
+        "a\nb",
+        "a\\b",
+        "日本",
+        "list.element",
+        "x.list.element.bytes",
+        "key_value",
+        "%",
+    ],
+)
+def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """Dots, quotes and other scripts in a media column's name change nothing for writer, reader and other libraries."""
+    for column in (MediaColumn(name, "audio"), MediaColumn(name, "midi", many=True, boxed=False)):
+        file = ("p/x.flac", b"0123456789" * 5)
+        rows: list[dict[str, Any]] = [
+            {"light": number, name: None if number % 3 == 0 else [file, None] if column.many else file}
+            for number in range(9)
+        ]
+        data, _ = cases.write([rows[:5], rows[5:]], pa.schema([("light", pa.int64())]), (column,), **SMALL)
+        (tmp_path / "shard.parquet").write_bytes(data)
+        wanted = cases.expected(rows, (column,))
+        assert pq.read_table(io.BytesIO(data)).to_pylist() == wanted
+        assert polars.read_parquet(tmp_path / "shard.parquet").to_dicts() == wanted
+        with duckdb.connect() as con:
+            found = con.sql("from read_parquet(?)", params=[str(tmp_path / "shard.parquet")]).to_arrow_table()
+        assert found.to_pylist() == wanted
+        assert [data[at : at + size] for *_, at, size in cases.places(data, column.leaf)] == [file[1]] * 6
+
+
+@pytest.mark.parametrize(
+    ("light", "media"),
+    [
+        ({"a.bytes": pa.binary()}, MediaColumn("a", "audio")),
+        ({"a.path": pa.string()}, MediaColumn("a", "audio")),
+        ({"a.list.element.bytes": pa.binary()}, MediaColumn("a", "nifti", many=True)),
+        ({"a": pa.struct([("bytes", pa.binary())])}, MediaColumn("a.bytes", "midi", boxed=False)),
+        ({"b": pa.struct([("c", pa.int64())]), "b.c": pa.int64()}, cases.AUDIO),
+    ],
+    ids=["bytes", "path", "list", "struct", "light"],
+)
+def test_columns_with_one_path_are_refused(light: dict[str, Any], media: MediaColumn) -> None:
+    """Columns whose leaves share a path (`a.bytes` beside media in `a`) would be written into one another."""
+    schema = pa.schema([*light.items(), (media.name, parquet.reference_type(media))])
+    with pytest.raises(RequestError, match="one path in Parquet") as error:
+        parquet.storage_schema(schema, (media,))
+    assert error.value.fields["column"] in schema.names
+
+
+def test_a_wide_file_takes_little_memory() -> None:
+    """What the writer keeps of each column chunk until the footer is about 1 KB."""
+    columns, groups = 60, 25
+    light = pa.schema([(f"column_{number}", pa.float64()) for number in range(columns)])
+    rows = pa.RecordBatch.from_pylist([dict.fromkeys(light.names, 0.5)] * 3, schema=light)
+    with parquet.ShardWriter(io.BytesIO(), light, (), slice_bytes=4096) as writer:
+        writer.write(rows, cases.Given([], ()))
+        tracemalloc.start()
+        try:
+            for _ in range(groups):
+                writer.write(rows, cases.Given([], ()))
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert kept < 1200 * columns * groups + 100_000
+
+
+def test_a_footer_may_hold_millions_of_values(shard: bytes) -> None:
+    """2,000 columns in 40 row groups are 2.5 million values: they are read, as they can be written."""
+    start = len(shard) - 8 - int.from_bytes(shard[-8:-4], "little")
+    file, _ = thrift.decode(shard, start)
+    footer = thrift.encode({**file, 99: (thrift.LIST, (thrift.BOOL, [True] * 2_500_000))})
+    data = shard[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    assert parquet.read_footer(cases.reader(data), len(data)).rows == len(ROWS)
 
 
 def test_dictionary_columns_are_stored_as_values() -> None:

@@ -41,6 +41,14 @@ def test_every_kind_comes_back() -> None:
     assert end == 6 + len(data)
 
 
+def test_a_struct_may_stand_as_its_bytes() -> None:
+    """What is encoded already, as a field or in a list, is taken as it is."""
+    inner: thrift.Struct = {1: (I64, 7), 2: (BINARY, b"x")}
+    packed = thrift.encode(inner)
+    whole = thrift.encode({1: (STRUCT, inner), 2: (LIST, (STRUCT, [inner, inner]))})
+    assert thrift.encode({1: (STRUCT, packed), 2: (LIST, (STRUCT, [packed, inner]))}) == whole
+
+
 def test_another_writers_footer_encodes_to_the_same_bytes() -> None:
     """Of a struct that somebody else wrote, every field survives, known or not: the bytes are the same."""
     out = io.BytesIO()

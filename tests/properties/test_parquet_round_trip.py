@@ -16,7 +16,8 @@ from tests import shard_cases as cases
 
 from sealift.errors import IntegrityError, NotSupportedYet
 from sealift.formats import parquet
-from sealift.formats.parquet import bounds, levels, skeleton
+from sealift.formats.parquet import levels, skeleton
+from sealift.formats.parquet.leaves import leaves
 from sealift.model.column import MediaColumn
 
 Rows = list[dict[str, Any]]
@@ -220,7 +221,7 @@ def test_leaves_are_those_of_parquet(shard: tuple[list[Rows], pa.Schema, tuple[M
     """The bounds know the same leaves under the same paths as the file."""
     groups, light, media = shard
     schema = parquet.storage_schema(cases.references([], light, media).schema, media)
-    ours = tuple(leaf.path for field in schema for leaf in bounds._leaves(field.name, field.type))
+    ours = tuple(leaf.path for field in schema for leaf in leaves(field.name, field.type))
     assert ours == skeleton.leaves(skeleton.blank(schema))
     for rows in groups:
         assert set(parquet.longest_values(cases.references(rows, light, media), media)) <= set(ours)

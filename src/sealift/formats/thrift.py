@@ -37,7 +37,7 @@ def decode(data: bytes | memoryview, start: int = 0, *, max_values: int = MAX_VA
 
 
 def encode(struct: Struct) -> bytes:
-    """The bytes of the struct, its fields in the order of the dict."""
+    """The bytes of the struct, its fields in the order of the dict; a struct inside may stand as its bytes."""
     out = bytearray()
     _put_struct(out, struct)
     return bytes(out)
@@ -199,6 +199,8 @@ def _put(out: bytearray, kind: int, value: Any) -> None:
         out += _zigzag(value)
     elif kind == BINARY:
         out += varint(len(value)) + value
+    elif kind == STRUCT and isinstance(value, bytes):
+        out += value
     elif kind == STRUCT:
         _put_struct(out, value)
     elif kind in (LIST, SET):

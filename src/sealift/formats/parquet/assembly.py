@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from sealift.errors import RequestError
 from sealift.formats import thrift
@@ -27,23 +27,35 @@ from sealift.formats.parquet.skeleton import Part
 I32, I64, STRUCT, LIST = thrift.I32, thrift.I64, thrift.STRUCT, thrift.LIST
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A column chunk in its place in the file; its page index is written at the end."""
+    """A column chunk in its place in the file; its page index is written at the end.
 
-    fields: thrift.Struct
-    offset_index: thrift.Struct
+    `plain` and `stored` are its bytes before compression and after, page headers included. All that can be encoded is:
+    a wide table has tens of thousands of chunks, and as dicts they take ten times the memory.
+    """
+
+    meta: bytes
+    plain: int
+    stored: int
+    offset: int
+    offset_index: bytes
     column_index: bytes
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """The chunk's bytes before compression and as stored, page headers included."""
-        meta = self.fields[Chunk.META][1]
-        return meta[Meta.BYTES][1], meta[Meta.STORED][1]
+    def pointing(self, column_index: int, offset_index: int) -> thrift.Struct:
+        """The ColumnChunk, its page index at these offsets."""
+        struct: thrift.Struct = {Chunk.OFFSET: (I64, self.offset), Chunk.META: (STRUCT, self.meta)}
+        if self.offset_index:
+            struct[Chunk.OFFSET_INDEX] = (I64, offset_index)
+            struct[Chunk.OFFSET_INDEX_LENGTH] = (I32, len(self.offset_index))
+        if self.column_index:
+            struct[Chunk.COLUMN_INDEX] = (I64, column_index)
+            struct[Chunk.COLUMN_INDEX_LENGTH] = (I32, len(self.column_index))
+        return struct
 
 
 def moved(part: Part, start: int) -> Placed:
-    """The chunk with every offset shifted, so that it begins at `start`."""
+    """The chunk with every offset shifted, so that it begins at `start`; sizes are as they were."""
     shift = start - part.start
     meta = part.meta
     for field in (Meta.DATA, Meta.DICTIONARY):
@@ -54,7 +66,7 @@ def moved(part: Part, start: int) -> Placed:
         for page in thrift.get_list(part.offset_index, OffsetIndex.PAGES, STRUCT)
     ]
     index = {**part.offset_index, OffsetIndex.PAGES: (LIST, (STRUCT, pages))}
-    return Placed(_chunk(part, meta, start), index, part.column_index)
+    return _placed(part, meta, start, index, part.column_index)
 
 
 def media_chunk(part: Part, pages: list[MediaPage], slots: int, start: int) -> Placed:
@@ -71,12 +83,18 @@ def media_chunk(part: Part, pages: list[MediaPage], slots: int, start: int) -> P
         Meta.DATA: (I64, start),
         Meta.ENCODING_STATS: (LIST, (STRUCT, [stats])),
     }
-    return Placed(_chunk(part, meta, start), {OffsetIndex.PAGES: (LIST, (STRUCT, _locations(pages, start)))}, b"")
+    return _placed(part, meta, start, {OffsetIndex.PAGES: (LIST, (STRUCT, _locations(pages, start)))}, b"")
 
 
-def _chunk(part: Part, meta: thrift.Struct, start: int) -> thrift.Struct:
-    old = thrift.get(part.fields, Chunk.OFFSET, I64)
-    return {Chunk.OFFSET: (I64, start if old else 0), Chunk.META: (STRUCT, meta)}
+def _placed(part: Part, meta: thrift.Struct, start: int, offset_index: thrift.Struct, column_index: bytes) -> Placed:
+    return Placed(
+        meta=thrift.encode(meta),
+        plain=thrift.get(meta, Meta.BYTES, I64),
+        stored=thrift.get(meta, Meta.STORED, I64),
+        offset=start if thrift.get(part.fields, Chunk.OFFSET, I64) else 0,
+        offset_index=thrift.encode(offset_index),
+        column_index=column_index,
+    )
 
 
 def _locations(pages: list[MediaPage], start: int) -> list[thrift.Struct]:
@@ -90,7 +108,7 @@ def _locations(pages: list[MediaPage], start: int) -> list[thrift.Struct]:
 
 
 class Assembly:
-    """The footer to be. Memory grows with row groups times columns, not with bytes."""
+    """The footer to be. Memory grows with row groups times columns (about 1 KB each), not with bytes."""
 
     def __init__(self, file: thrift.Struct) -> None:
         self._file = file
@@ -108,12 +126,12 @@ class Assembly:
                 f"a Parquet file has at most {MAX_ROW_GROUPS} row groups",
                 hint="make row groups larger, or shards smaller",
             )
-        before, stored = (sum(sizes) for sizes in zip(*(chunk.sizes for chunk in chunks), strict=True))
         placed = {
             **group,
-            Group.BYTES: (I64, before),
+            Group.CHUNKS: (LIST, (STRUCT, [])),
+            Group.BYTES: (I64, sum(chunk.plain for chunk in chunks)),
             Group.OFFSET: (I64, start),
-            Group.STORED: (I64, stored),
+            Group.STORED: (I64, sum(chunk.stored for chunk in chunks)),
             Group.ORDINAL: (thrift.I16, len(self._groups)),
         }
         self._rows += thrift.get(group, Group.ROWS, I64)
@@ -121,25 +139,22 @@ class Assembly:
 
     def finish(self, put: Callable[[bytes], None], position: int) -> None:
         """Put column indexes, offset indexes and footer, the first at `position`."""
-        position = self._put_indexes(put, position, Chunk.COLUMN_INDEX, lambda chunk: chunk.column_index)
-        self._put_indexes(put, position, Chunk.OFFSET_INDEX, lambda chunk: thrift.encode(chunk.offset_index))
-        groups = [
-            {**group, Group.CHUNKS: (LIST, (STRUCT, [dict(sorted(chunk.fields.items())) for chunk in chunks]))}
-            for group, chunks in self._groups
-        ]
-        file = {**self._file, File.ROWS: (I64, self._rows), File.GROUPS: (LIST, (STRUCT, groups))}
-        footer = thrift.encode(file)
+        chunks = [chunk for _, placed in self._groups for chunk in placed]
+        column_indexes = _put_all(put, position, [chunk.column_index for chunk in chunks])
+        offset_indexes = _put_all(put, column_indexes[-1], [chunk.offset_index for chunk in chunks])
+        places = zip(column_indexes, offset_indexes, strict=True)
+        groups = []
+        for group, placed in self._groups:
+            structs = [thrift.encode(chunk.pointing(*next(places))) for chunk in placed]
+            groups.append(thrift.encode({**group, Group.CHUNKS: (LIST, (STRUCT, structs))}))
+        footer = thrift.encode({**self._file, File.ROWS: (I64, self._rows), File.GROUPS: (LIST, (STRUCT, groups))})
         put(footer + len(footer).to_bytes(4, "little") + MAGIC)
 
-    def _put_indexes(
-        self, put: Callable[[bytes], None], position: int, field: int, index: Callable[[Placed], bytes]
-    ) -> int:
-        """Put one index per chunk and point the chunk at it; `field` is the offset's, the next one the length's."""
-        for _, chunks in self._groups:
-            for number, chunk in enumerate(chunks):
-                if data := index(chunk):
-                    pointers = {field: (I64, position), field + 1: (I32, len(data))}
-                    chunks[number] = replace(chunk, fields={**chunk.fields, **pointers})
-                    put(data)
-                    position += len(data)
-        return position
+
+def _put_all(put: Callable[[bytes], None], position: int, parts: Iterable[bytes]) -> list[int]:
+    """Put one after another; where each begins, and where the last one ends."""
+    starts = [position]
+    for data in parts:
+        put(data)
+        starts.append(starts[-1] + len(data))
+    return starts

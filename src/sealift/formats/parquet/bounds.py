@@ -9,8 +9,7 @@ is stored as it is, dominates the sum where it matters.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 
 from sealift.errors import NotSupportedYet
 from sealift.formats.parquet import skeleton
+from sealift.formats.parquet.leaves import is_list, leaves
 from sealift.formats.parquet.pages import PAGE_BYTES
 from sealift.formats.parquet.storage import Int64, reference_type, references
 from sealift.model.column import MediaColumn
@@ -96,7 +96,7 @@ def row_group_bytes(schema: pa.Schema, media: Sequence[MediaColumn], longest: Ma
     """
     bytes_leaves = {column.leaf for column in media}
     total = 64
-    for leaf in (leaf for field in schema for leaf in _leaves(field.name, field.type)):
+    for leaf in (leaf for field in schema for leaf in leaves(field.name, field.type)):
         total += CHUNK + sum(len(step.encode()) + 5 for step in leaf.path.split("."))
         if leaf.path in bytes_leaves:
             total += 2 * MEDIA_PAGE
@@ -122,11 +122,11 @@ def _media(column: MediaColumn, array: pa.Array, page_bytes: int) -> Int64:
 
 
 class _Cost(Protocol):
-    """What a slot costs: a leaf's value, and a list whatever is in it."""
+    """What a slot costs: a leaf's value, and a list of `count` leaves whatever is in it."""
 
     def leaf(self, array: pa.Array, repeated: bool) -> Int64: ...
 
-    def list(self, array: pa.Array, leaves: int) -> int: ...
+    def list(self, array: pa.Array, count: int) -> int: ...
 
 
 class _Stored:
@@ -140,8 +140,8 @@ class _Stored:
         # 64th of that and a byte a row pay for its header, index entries, minimum and maximum (twice 4 KiB at most).
         return np.asarray(width + (width >> 6) + 1 + INDEX + (1 + repeated) * LEVEL, np.int64)
 
-    def list(self, array: pa.Array, leaves: int) -> int:
-        return leaves * (1 + INDEX + 2 * LEVEL)
+    def list(self, array: pa.Array, count: int) -> int:
+        return count * (1 + INDEX + 2 * LEVEL)
 
 
 class _InMemory:
@@ -152,7 +152,7 @@ class _InMemory:
             return _lengths(array) + (8 if _is_large(array.type) else 4)
         return np.full(len(array), 0 if pa.types.is_null(array.type) else _width(array.type), np.int64)
 
-    def list(self, array: pa.Array, leaves: int) -> int:
+    def list(self, array: pa.Array, count: int) -> int:
         return 8 if pa.types.is_large_list(array.type) else 0 if pa.types.is_fixed_size_list(array.type) else 4
 
 
@@ -161,13 +161,13 @@ def _sum(array: pa.Array, cost: _Cost, repeated: bool) -> Int64:
     array = _simple(array)
     if pa.types.is_struct(array.type):
         return sum((_sum(child, cost, repeated) for child in array.flatten()), np.zeros(len(array), np.int64))
-    if not _is_list(array.type):
+    if not is_list(array.type):
         return cost.leaf(array, repeated)
     elements, lengths = _unnested(array)
     before = np.concatenate(([0], np.cumsum(_sum(elements, cost, True))))
     ends = np.cumsum(lengths)
-    leaves = sum(1 for _ in _leaves("", array.type))
-    return np.asarray(before[ends] - before[ends - lengths] + cost.list(array, leaves), np.int64)
+    count = sum(1 for _ in leaves("", array.type))
+    return np.asarray(before[ends] - before[ends - lengths] + cost.list(array, count), np.int64)
 
 
 def _leaf_arrays(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
@@ -175,7 +175,7 @@ def _leaf_arrays(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
     if pa.types.is_struct(array.type):
         for index, child in enumerate(array.flatten()):
             yield from _leaf_arrays(f"{path}.{array.type.field(index).name}", child)
-    elif _is_list(array.type):
+    elif is_list(array.type):
         step = "key_value" if pa.types.is_map(array.type) else "list.element"
         yield from _leaf_arrays(f"{path}.{step}", _unnested(array)[0])
     else:
@@ -196,29 +196,6 @@ def _unnested(array: pa.Array) -> tuple[pa.Array, Int64]:
         array = array.cast(pa.list_(pair))
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     return array.flatten(), lengths.astype(np.int64)
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    path: str
-    type: Any
-    levels: int
-
-
-def _leaves(path: str, kind: pa.DataType, levels: int = 3) -> Iterator[_Leaf]:
-    """The leaves below a field; `levels` counts the bins of their two histograms."""
-    if isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
-    if pa.types.is_struct(kind):
-        for index in range(kind.num_fields):
-            yield from _leaves(f"{path}.{kind.field(index).name}", kind.field(index).type, levels + 1)
-    elif pa.types.is_map(kind):
-        yield from _leaves(f"{path}.key_value.key", kind.key_type, levels + 3)
-        yield from _leaves(f"{path}.key_value.value", kind.item_type, levels + 3)
-    elif _is_list(kind):
-        yield from _leaves(f"{path}.list.element", kind.value_type, levels + 3)
-    else:
-        yield _Leaf(path, kind.value_type if pa.types.is_dictionary(kind) else kind, levels)
 
 
 def _statistics(kind: pa.DataType, longest: int) -> int:
@@ -252,8 +229,3 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 def _is_large(kind: pa.DataType) -> bool:
     return bool(pa.types.is_large_string(kind) or pa.types.is_large_binary(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
-    return any(test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_map))

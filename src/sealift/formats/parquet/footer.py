@@ -14,6 +14,8 @@ Read = Callable[[int, int], bytes]
 """read(offset, length): exactly these bytes of the file."""
 
 MAX_FOOTER = 64 << 20
+MAX_FOOTER_VALUES = 16_000_000
+"""Some 60 for each column of each row group: 2,000 columns in 130 row groups."""
 MAX_SCHEMA_DEPTH = 64
 TAIL = 64 << 10
 
@@ -75,7 +77,7 @@ def read_footer(read: Read, size: int) -> Footer:
         raise _damaged("it does not end as a Parquet file")
     start = size - 8 - length
     data = tail[-8 - length : -8] if length + 8 <= len(tail) else exactly(read, start, length, size)
-    struct, _ = thrift.decode(data)
+    struct, _ = thrift.decode(data, max_values=MAX_FOOTER_VALUES)
     leaves = tuple(_leaves(thrift.get_list(struct, File.SCHEMA, thrift.STRUCT)))
     groups = tuple(_groups(thrift.get_list(struct, File.GROUPS, thrift.STRUCT), leaves, start))
     rows = thrift.get(struct, File.ROWS, thrift.I64)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sealift.errors import SampleError
+from sealift.formats.parquet.leaves import check_distinct
 from sealift.formats.parquet.levels import Levels
 from sealift.model.column import MediaColumn
 
@@ -37,10 +38,16 @@ def reference_type(column: MediaColumn) -> pa.DataType:
 def storage_schema(
     schema: pa.Schema, media: Sequence[MediaColumn], metadata: Mapping[str | bytes, str | bytes] | None = None
 ) -> pa.Schema:
-    """The schema of the file: references become storage, dictionaries their values, and the metadata is that given."""
+    """The schema of the file: references become storage, dictionaries their values, and the metadata is that given.
+
+    Raises:
+        RequestError: two columns would have leaves of the same path, such as `a.bytes` beside the media column `a`.
+    """
     boxes = {column.name: storage_type(column) for column in media}
     fields = [pa.field(field.name, boxes.get(field.name, _plain(field.type)), field.nullable) for field in schema]
-    return pa.schema(fields, metadata=dict(metadata) if metadata else None)
+    stored = pa.schema(fields, metadata=dict(metadata) if metadata else None)
+    check_distinct(stored)
+    return stored
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
