@@ -124,6 +124,11 @@ BIDS_NAMES = [
         {"subject": "07", "session": "3", "suffix": "brain", "derivative": "surfaces", "extension": ".mgz"},
     ),
     ("derivatives/loose.nii.gz", {"suffix": "loose", "derivative": "derivatives", "extension": ".nii.gz"}),
+    (
+        "derivatives/sub-01/anat/sub-01_desc-lesion_mask.nii.gz",
+        {"subject": "01", "desc": "lesion", "suffix": "mask", "datatype": "anat"}
+        | {"derivative": "derivatives", "extension": ".nii.gz"},
+    ),
     ("task-rest_bold.json", {"task": "rest", "suffix": "bold", "extension": ".json"}),
     ("dataset_description.json", {"extension": ".json"}),
     ("anatomy/subset-1.png", {"extension": ".png"}),
@@ -162,6 +167,22 @@ def test_a_bids_tree_is_a_row_a_session(tree: Make) -> None:
     assert (third["t1w"], third["age"]) == (None, None)
     assert third["lesion_mask"] == ["derivatives/masks/sub-02/ses-1/anat/sub-02_ses-1_desc-lesion_mask.nii.gz"]
     assert any("1 .json" in note and "1 .nii.gz" in note for note in layout.notes)
+
+
+def test_scans_without_a_suffix_are_left_out_with_a_note(tree: Make) -> None:
+    """A name such as `…_T1w_defaced` has no BIDS suffix: it makes no column, and does not vanish unsaid."""
+    made = tree(blank("sub-1/anat/sub-1_T1w.nii.gz", "sub-1/anat/sub-1_T1w_defaced.nii.gz"))
+    layout = of(made)
+    assert list(layout.media) == ["t1w"]
+    assert layout.notes == ("left out: 1 .nii.gz",)
+
+
+def test_subjects_right_below_derivatives_are_one_kind_of_scan(tree: Make) -> None:
+    """`derivatives/sub-01/…` names no pipeline, so the masks of all subjects are one column."""
+    masks = [f"derivatives/sub-{n}/anat/sub-{n}_mask.nii.gz" for n in "123"]
+    layout = of(made := tree(blank("sub-1/anat/sub-1_T1w.nii.gz", *masks)))
+    assert layout.media == {"t1w": "nifti", "derivatives_mask": "nifti"}
+    assert [row["derivatives_mask"] for row in made.rows(layout)] == [[mask] for mask in masks]
 
 
 def test_a_bids_tree_without_sessions_is_a_row_a_subject(tree: Make) -> None:

@@ -73,7 +73,7 @@ def test_resolve_gives_its_schema_and_leaves_nothing_behind(tmp_path: Path) -> N
     stream = joins.resolve(refs, listing(tmp_path / "listing.parquet", {"a": 1}), tmp_path / "work", MEMORY)
     assert next(stream).schema == joins.RESOLVED
     assert list((tmp_path / "work").iterdir())
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert list((tmp_path / "work").iterdir()) == []
 
 

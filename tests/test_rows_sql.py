@@ -122,6 +122,12 @@ REACHES = [
     "FROM sqlite_scan('{folder}/x.db', 'x')",
     "FROM arrow_scan(1, 2, 3)",
     "FROM SECRET_FRAME",
+    "FROM sqlite_master",
+    "FROM information_schema.tables",
+    "FROM pg_catalog.pg_views",
+    "FROM pg_views",
+    "SELECT (SELECT any_value(sql) FROM main.duckdb_views)",
+    "SELECT current_setting('temp_directory')",
     "SELECT getenv('HOME')",
     "SELECT set_config('threads', '2')",
     "COPY labels TO '{folder}/made.csv'",
@@ -396,6 +402,25 @@ LOOSE = [
     "SELECT * FROM a USING SAMPLE 3",
     "PIVOT a ON x IN (1, 2) USING sum(y)",
 ]
+
+
+def test_queries_that_build_on_one_another_are_judged_once_each() -> None:
+    """Forty WITH queries, each of which reads the one before twice, are no 2^40 questions."""
+    steps = [f"c{n} AS (FROM c{n - 1} UNION ALL FROM c{n - 1})" for n in range(1, 41)]
+    assert not query.unordered(f"WITH c0 AS (FROM a), {', '.join(steps)} FROM c40")
+    assert query.unordered(f"WITH c0 AS (SELECT DISTINCT x FROM a), {', '.join(steps)} FROM c40")
+
+
+def test_a_name_in_with_hides_a_table_of_the_same_name() -> None:
+    """Inside its own query it still means the table."""
+    assert not query.unordered("WITH a AS (FROM a) FROM a")
+    assert query.unordered("WITH a AS (SELECT DISTINCT * FROM a) FROM a")
+
+
+def test_a_query_that_nests_too_deep_is_a_mistake() -> None:
+    """Whatever its depth, the answer is an error with a remedy."""
+    with pytest.raises(RequestError, match="too deep"):
+        query.parse("SELECT * FROM (" * 400 + "SELECT 1" + ")" * 400)
 
 
 @pytest.mark.parametrize("sql", FIXED)

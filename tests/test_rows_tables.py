@@ -6,6 +6,7 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,10 @@ CSV = [
     ("007.5,1,2", "string", ["007.5", "1", "2"]),
     ("1,,3", "int64", [1, None, 3]),
     ("1,inf,2.5", "double", [1.0, float("inf"), 2.5]),
+    ("1e400,2,3", "string", ["1e400", "2", "3"]),
+    ("9007199254740992,1.5,", "double", [9007199254740992.0, 1.5, None]),
+    ("9007199254740993,1.5,", "string", ["9007199254740993", "1.5", None]),
+    ("-9223372036854775808,9223372036854775807,", "int64", [-(2**63), 2**63 - 1, None]),
     ("inf,,", "string", ["inf", None, None]),
     ("true,False,TRUE", "bool", [True, False, True]),
     ("true,1,0", "string", ["true", "1", "0"]),
@@ -125,6 +130,52 @@ def test_types_are_settled_by_the_whole_file(tmp_path: Path) -> None:
     found = read(tmp_path, "t.csv", "x,k\n" + "1,k\n" * 50_000 + "007,k\n")
     assert types(found)["x"] == "string"
     assert found["x"][-1].as_py() == "007"
+
+
+def test_a_wide_csv_takes_little_memory(tmp_path: Path) -> None:
+    """The types of 2,000 columns are settled within the memory of a session, some of them at a time."""
+    names = [f"c{number}" for number in range(2000)]
+    lines = [",".join(names), *(",".join(f"{row}.{number}" for number in range(2000)) for row in range(9))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with Session(tmp_path / "work", 200_000_000) as session:
+        session.add_table("t", str(tmp_path / "t.csv"))
+        found = session.query("SELECT count(c1999) AS cells, typeof(any_value(c0)) AS kind FROM t").read_all()
+    assert found.to_pylist() == [{"cells": 9, "kind": "DOUBLE"}]
+
+
+def test_a_large_csv_takes_little_memory(tmp_path: Path) -> None:
+    """A file larger than the memory of the session streams, in small buffers."""
+    line = f"{'x' * 96},1\n"
+    (tmp_path / "t.csv").write_text("a,b\n" + line * 700_000)
+    with Session(tmp_path / "work", 48_000_000) as session:
+        session.add_table("t", str(tmp_path / "t.csv"))
+        assert session.query("SELECT sum(b) AS b FROM t").read_all().to_pylist() == [{"b": 700_000}]
+
+
+def test_a_long_cell_is_read_and_a_longer_one_named(tmp_path: Path) -> None:
+    """A line may have 8 MB; the message about a longer one does not quote it whole."""
+    found = read(tmp_path, "t.csv", f"a,b\n{'x' * 5_000_000},1\n")
+    assert (len(found["a"][0].as_py()), found["b"].to_pylist()) == (5_000_000, [1])
+    error = refusal(tmp_path, "t.csv", f"a,b\n{'x' * 9_000_000},1\n")
+    assert "Line: 2" in error.message
+    assert len(str(error)) < 2000
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.json.gz"])
+def test_what_is_no_archive_is_to_be_copied_again(tmp_path: Path, name: str) -> None:
+    """A name that promises gzip and a file that is none: no matter of quotes and lines."""
+    (tmp_path / name).write_text('{"a": 1}')
+    with Session(tmp_path / "work", MEMORY) as session, pytest.raises(TableError, match="gzip") as refused:
+        session.add_table("t", str(tmp_path / name))
+    assert refused.value.hint == "copy it again"
+
+
+def test_memory_that_is_not_enough_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    """The hint is to give more of it."""
+    (tmp_path / "t.csv").write_text("a,b\n" + f"{'x' * 96},1\n" * 200_000)
+    with Session(tmp_path / "work", 2_000_000) as session, pytest.raises(TableError) as refused:
+        session.add_table("t", str(tmp_path / "t.csv"))
+    assert refused.value.hint == "raise --memory"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +263,43 @@ def test_json_keys_may_be_missing_and_lines_blank(tmp_path: Path) -> None:
     """A key that only the last record has is a column; blank lines and a byte order mark are no records."""
     found = read(tmp_path, "t.jsonl", '\ufeff{"a": 1}\n\n{"a": 2, "late": "x"}\n')
     assert found.to_pylist() == [{"a": 1, "late": None}, {"a": 2, "late": "x"}]
+
+
+@pytest.mark.parametrize("form", ["t.json", "t.jsonl"])
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{f"key_{key}": key for key in range(600)} | {"name": f"row {row}"} for row in range(3)],
+        [{f"key_{key}": key / 7 for key in range(600)} for _ in range(3)],
+        [{f"key_{row % 15}": row} for row in range(300)],
+    ],
+    ids=["many keys", "many numbers", "few in common"],
+)
+def test_the_keys_of_records_are_columns(tmp_path: Path, form: str, records: list[dict[str, Any]]) -> None:
+    """Hundreds of keys, or keys that only one record in fifteen has, are columns: DuckDB would make one map of them."""
+    text = json.dumps(records) if form == "t.json" else "".join(json.dumps(record) + "\n" for record in records)
+    found = read(tmp_path, form, text)
+    assert found.schema.names == list(dict.fromkeys(key for record in records for key in record))
+    rows = [{key: value for key, value in row.items() if value is not None} for row in found.to_pylist()]
+    assert rows == records
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (json.dumps({f"song {number}": "train" for number in range(300)}), 300),
+        ("\n".join(json.dumps({f"song {number}": "train"}) for number in range(300)), 1),
+    ],
+    ids=["one object", "an object a line"],
+)
+def test_a_lookup_is_a_map(tmp_path: Path, text: str, count: int) -> None:
+    """An object with a key for each thing that it knows is no record of a table: SQL looks into it as a map."""
+    path = tmp_path / ("t.jsonl" if count == 1 else "t.json")
+    path.write_text(text)
+    with Session(tmp_path / "work", MEMORY) as session:
+        session.add_table("t", str(path))
+        found = session.query("SELECT unnest(map_entries(json)) AS entry FROM t").read_all().to_pylist()
+    assert [row["entry"] for row in found] == [{"key": f"song {number}", "value": "train"} for number in range(300)]
 
 
 def test_an_array_of_plain_values_is_one_column(tmp_path: Path) -> None:
@@ -355,6 +443,75 @@ def test_frames_come_out_in_published_types() -> None:
         assert found[name].to_pylist() == odd[name].to_pylist(), name
     assert found["uuid"].to_pylist() == [str(seven), None, str(seven)]
     assert found["zone"].cast(pa.int64()).to_pylist() == [0, None, 1]
+
+
+def _in_lists(array: pa.Array) -> pa.Array:
+    halves = pa.array([0, 1, 1, len(array)], pa.int32())
+    return pa.ListArray.from_arrays(halves, array, mask=pa.array([False, True, False]))
+
+
+def _in_views(array: pa.Array) -> pa.Array:
+    starts, sizes = pa.array([1, 0, 0], pa.int32()), pa.array([2, 0, 1], pa.int32())
+    return pa.ListViewArray.from_arrays(starts, sizes, array, mask=pa.array([False, True, False]))
+
+
+def _in_pairs(array: pa.Array) -> pa.Array:
+    pairs = pa.concat_arrays([array, array])
+    return pa.FixedSizeListArray.from_arrays(pairs, 2, mask=pa.array([False, True, *[False] * (len(array) - 2)]))
+
+
+def _in_structs(array: pa.Array) -> pa.Array:
+    return pa.StructArray.from_arrays([array], ["field"], mask=pa.array([False, True, *[False] * (len(array) - 2)]))
+
+
+NESTINGS = {"lists": _in_lists, "views": _in_views, "pairs": _in_pairs, "structs": _in_structs}
+
+
+@pytest.mark.parametrize("outer", [None, *NESTINGS])
+@pytest.mark.parametrize("inner", NESTINGS)
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([uuid.UUID(int=number).bytes for number in range(5)], pa.uuid()),
+        pa.array(["a", None, "b", "a", "c"], pa.string_view()),
+        pa.array(["a", None, "b", "a", "c"], pa.string_view()).dictionary_encode(),
+        pa.array([Decimal(number) for number in range(5)], pa.decimal64(12, 2)),
+    ],
+    ids=["uuid", "view", "category", "decimal"],
+)
+def test_nested_types_are_converted_at_any_depth(values: pa.Array, inner: str, outer: str | None) -> None:
+    """In lists, views, fixed lists and structs, sliced or with nulls over values, every value is still itself."""
+    nested = NESTINGS[inner](values)
+    array = nested if outer is None else NESTINGS[outer](nested)
+    text = json.loads(json.dumps(array.to_pylist(), default=str))
+    for start in range(len(array)):
+        found = frames.reader(pa.table({"a": array.slice(start)})).read_all()
+        found.validate(full=True)
+        assert json.loads(json.dumps(found["a"].to_pylist(), default=str)) == text[start:]
+
+
+def test_categories_of_polars_are_text() -> None:
+    """polars hands categories on as dictionaries of string views."""
+    frame = pl.DataFrame({"a": pl.Series(["x", None, "y"], dtype=pl.Categorical)})
+    assert frames.reader(frame).read_all().to_pylist() == [{"a": "x"}, {"a": None}, {"a": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (pa.table({}), "no columns"),
+        (pa.table({"": [1]}), "no name"),
+        (pa.table({"a": pa.array([{}], pa.struct([]))}), "struct<>"),
+        (pa.table({"a": pa.array([[]], pa.list_(pa.int32(), 0))}), r"\[0\]"),
+        (pa.table({"a": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))}), "map"),
+        (pa.table(pd.DataFrame({"a": pd.Series(pd.period_range("2020", "2021", freq="Y"))})), "period"),
+    ],
+    ids=["no columns", "no name", "empty struct", "empty list", "map", "period"],
+)
+def test_what_no_shard_can_hold_is_refused(table: pa.Table, said: str) -> None:
+    """Types that Parquet or `datasets` cannot hold are refused when the rows are opened, not when they are written."""
+    with pytest.raises(RequestError, match=said):
+        frames.reader(table)
 
 
 def test_an_unnamed_pandas_index_is_not_published() -> None:

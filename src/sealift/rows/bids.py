@@ -68,7 +68,9 @@ def _columns() -> str:
     said.append(_found("(?:^|/)(?:[A-Za-z]+-[^_./]+_)*([A-Za-z0-9]+)(?:[.][^/]*)?$") + " AS suffix")
     said.append(_found(f"(?:^|/)sub-[^/]+/(?:ses-[^/]+/)?({datatypes})/") + " AS datatype")
     pipeline, loose = _found("(?:^|/)derivatives/([^/]+)/"), _found("(?:^|/)(derivatives)/")
-    said.append(f"coalesce({pipeline}, {loose}) AS derivative")
+    said.append(
+        f"CASE WHEN starts_with({pipeline}, 'sub-') THEN {loose} ELSE coalesce({pipeline}, {loose}) END AS derivative"
+    )
     return ", ".join(["*", *said])
 
 
@@ -76,7 +78,8 @@ COLUMNS = _columns()
 """SQL for `Session.add_listing`: the listing with a column for every entity, suffix, datatype and derivative.
 
 Subject and session are taken from the folders where the file's name lacks them; `derivative` is the pipeline's folder
-below `derivatives/`, null for raw data. What a query does not use is not computed.
+below `derivatives/` (or that name, where subjects lie right below), null for raw data. What a query does not use is
+not computed.
 """
 
 
@@ -132,7 +135,7 @@ def layout(tree: Tree) -> Layout | str:
     people = _participants(tree, notes)
     for name in people:
         columns[unique(slug(name), [*columns])] = f"any_value(p.{engine.plain_name(name)})"
-    notes += left_out(tree, f"NOT ({TAKEN})")
+    notes += left_out(tree, f"NOT ({TAKEN} AND f.suffix IS NOT NULL)")
     rows = _rows(columns, bool(session_id), bool(people))
     tables = {"participants": "participants.tsv"} if people else {}
     return Layout("bids", tables, rows, media, "train", key, notes=tuple(notes))

@@ -21,6 +21,10 @@ NUMBERS = frozenset({"boolean", "bigint", "ubigint", "hugeint", "uhugeint", "dou
 
 CLOSING = {"[": "]", "{": "}"}
 
+MANY_KEYS, IN_COMMON = 200, 0.1
+"""DuckDB takes objects for maps if they have more keys than this together, or a key is in fewer than this share of them
+on average; whole records are maps here only if both are true."""
+
 OBJECT = 16 * 1024 * 1024
 """Bytes of one JSON object that DuckDB takes unless told otherwise."""
 
@@ -29,7 +33,9 @@ def relation(con: duckdb.DuckDBPyConnection, file: str, kind: str, compression: 
     """SQL for the file's rows: the records of an array, of a line each (`.jsonl`), or the one object.
 
     DuckDB takes strings that look like dates, times or UUIDs for such; here they stay VARCHAR, nested ones too, and so
-    does what has several types. Values that are no objects make one column, `json`.
+    does what has several types. The keys of records are columns; objects inside them are structs, or maps if they have
+    more than 200 keys or few in common. A single object of more than 200 keys, and records that have as many and few in
+    common, are maps in the column `json`, which values that are no objects make, too.
 
     Raises:
         TableError: it is empty, cut off or no JSON, or has keys that differ only in case.
@@ -48,6 +54,8 @@ def relation(con: duckdb.DuckDBPyConnection, file: str, kind: str, compression: 
         settings += f", maximum_object_size={size + 1}"
     try:
         return _settled(con, source, settings)
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         if form == "newline_delimited":
             _name_the_line(file, compression)
@@ -57,6 +65,9 @@ def relation(con: duckdb.DuckDBPyConnection, file: str, kind: str, compression: 
 def _settled(con: duckdb.DuckDBPyConnection, source: str, settings: str) -> str:
     guessed = f"read_json({source}, {settings}, sample_size=-1)"
     found = con.sql(f"SELECT * FROM {guessed}")
+    if _hold_records(con, found, guessed):
+        guessed = f"read_json({source}, {settings}, sample_size=-1, map_inference_threshold=-1)"
+        found = con.sql(f"SELECT * FROM {guessed}")
     types = {name: settled(kind) for name, kind in zip(found.columns, found.types, strict=True)}
     columns = ", ".join(f"{engine.text(name)}: {engine.text(kind)}" for name, kind in types.items())
     relation = f"read_json({source}, {settings}, columns={{{columns}}})"
@@ -64,6 +75,17 @@ def _settled(con: duckdb.DuckDBPyConnection, source: str, settings: str) -> str:
     if list(types) == ["json"] and not con.sql(f"SELECT 1 FROM {relation} LIMIT 1").fetchall():
         raise TableError("the file holds no record", hint="leave it out, or write its records")
     return relation
+
+
+def _hold_records(con: duckdb.DuckDBPyConnection, found: duckdb.DuckDBPyRelation, guessed: str) -> bool:
+    """Whether what became one column of maps is a table after all: several objects, with few keys or most in common."""
+    if found.columns != ["json"] or found.types[0].id != "map":
+        return False
+    objects = f"SELECT map_keys(json) AS keys FROM {guessed} LIMIT 1000"
+    counts = "count(DISTINCT place), count(*), count(DISTINCT key)"
+    numbered = f"SELECT row_number() OVER () AS place, unnest(keys) AS key FROM ({objects})"
+    rows, cells, keys = (int(str(count)) for count in engine.run(con, f"SELECT {counts} FROM ({numbered})")[0])
+    return rows > 1 and (keys <= MANY_KEYS or cells >= keys * rows * IN_COMMON)
 
 
 def settled(kind: DuckDBPyType) -> str:

@@ -110,8 +110,14 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
 
 
 def said(error: BaseException) -> str:
-    """DuckDB's message without its class, its advice on options that our users do not see, and empty lines."""
+    """DuckDB's message without its class, its advice on options that our users do not see, and empty lines; lines that
+    quote a file's are cut."""
     body = re.split(r"\n(?:This can happen|Possible (?:fixes|[Ss]olution)|\s+file = |Try )", str(error).strip())[0]
     body = re.sub(r"^(?:[A-Za-z]+ )+(?:Error|Exception): ", "", body)
     body = re.sub(r'\nDid you mean "(?:pg|duckdb|sqlite)_\w+"\?', "", body)
-    return "\n".join(line.rstrip() for line in body.splitlines() if line.strip())
+    body = re.sub(r", try ignore_errors=true$", "", body)
+    return "\n".join(_short(line.rstrip()) for line in body.splitlines() if line.strip())
+
+
+def _short(line: str, most: int = 300) -> str:
+    return line if len(line) <= most else f"{line[:most]} …"

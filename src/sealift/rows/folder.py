@@ -15,6 +15,7 @@ from sealift.rows.layout import (
     Recognised,
     Tree,
     column_list,
+    first_that_fits,
     in_list,
     left_out,
     look,
@@ -39,13 +40,7 @@ def recognise(
         TableError: a metadata table cannot be read.
     """
     with look(listing, "*", open_table, types, work, memory) as tree:
-        reasons = []
-        for fits in (metadata.layout, layout):
-            found = fits(tree)
-            if isinstance(found, Layout):
-                return Recognised(found)
-            reasons.append(found)
-        return Recognised(None, tuple(reasons))
+        return first_that_fits(tree, (metadata.layout, layout))
 
 
 def layout(tree: Tree) -> Layout | str:

@@ -26,7 +26,7 @@ def reader(rows: Any) -> pa.RecordBatchReader:
     index that is not a column of its own is not published.
 
     Raises:
-        RequestError: it is something else, has no first batch, or its types cannot be published.
+        RequestError: it is something else, an iterator that was read before, or its types cannot be published.
     """
     if hasattr(rows, "__arrow_c_stream__"):
         return normalise(_without_index(_stream(rows)))
@@ -42,7 +42,7 @@ def _called(value: Any) -> str:
 
 def _stream(rows: Any) -> pa.RecordBatchReader:
     if isinstance(rows, pa.RecordBatchReader):
-        return rows
+        return _from_batches(rows)
     if isinstance(rows, pa.Table):
         return rows.to_reader(max_chunksize=8192)
     try:
@@ -63,7 +63,8 @@ def _without_index(stream: pa.RecordBatchReader) -> pa.RecordBatchReader:
 def _from_batches(items: Iterator[Any]) -> pa.RecordBatchReader:
     first = next(items, None)
     if first is None:
-        raise RequestError("the iterator of rows is empty, so its columns are unknown", hint=ACCEPTED, key="rows")
+        message = "the iterator of rows is empty; what was read once has nothing more to give"
+        raise RequestError(message, hint=ACCEPTED, key="rows")
     if not isinstance(first, pa.RecordBatch):
         hint = f"{ACCEPTED} (pyarrow.Table.from_pylist makes a table of dicts)"
         raise RequestError(f"the iterator of rows gives {_called(first)}", hint=hint, key="rows")

@@ -7,7 +7,7 @@ Each runs on a connection of its own, spills under `work`, and streams: memory i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ BARE_PATH = "CASE WHEN starts_with(path, './') THEN regexp_replace(path, '^(\\./
 """A reference as the listing writes it: `./audio/a.flac` is `audio/a.flac`."""
 
 
-def resolve(refs: Path, listing: Path, work: Path, memory: int) -> Iterator[pa.RecordBatch]:
+def resolve(refs: Path, listing: Path, work: Path, memory: int) -> Generator[pa.RecordBatch, None, None]:
     """What the listing says of each reference: a record each, as `RESOLVED`, in the order of (row, element).
 
     `refs` is Parquet with row (int64), element (int32, -1 for a single cell) and path (string, never null); other

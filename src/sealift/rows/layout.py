@@ -89,6 +89,15 @@ class Tree:
         """The columns of something that stands in FROM: (name, DuckDB type)."""
         return tables.columns(self.con, source)
 
+    def type_of_paths(self, column: str, paths: str, notes: list[str]) -> str:
+        """The media type of most files that the query `paths` names; a note if the column names others, too."""
+        extension = extension_of("path")
+        counts = self.ask(f"SELECT {extension}, count(*) FROM ({paths}) AS named(path) GROUP BY 1")
+        kind, rest = self.type_of(dict(counts))
+        if rest:
+            notes.append(f"{column} names files of several types: taken as {kind}, though some are {', '.join(rest)}")
+        return kind
+
     def type_of(self, extensions: Mapping[str, int]) -> tuple[str, list[str]]:
         """The media type that most of these extensions' files have (`binary` for unknown ones), and the other types."""
         counts: dict[str, int] = {}
@@ -108,6 +117,21 @@ def look(
         listed = f"SELECT {sql.LISTED} FROM {engine.parquet(listing)}"
         engine.run(con, f"CREATE VIEW {sql.FILES} AS SELECT {columns_sql} FROM ({listed})")
         yield Tree(con, types, open_table, opened)
+
+
+LayoutOf = Callable[[Tree], Layout | str]
+"""Looks at a tree: the layout that it has, or why it has not this one."""
+
+
+def first_that_fits(tree: Tree, layouts: Sequence[LayoutOf]) -> Recognised:
+    """What the first of the layouts that the tree has would say; without one, why each was refused."""
+    reasons = []
+    for layout in layouts:
+        found = layout(tree)
+        if isinstance(found, Layout):
+            return Recognised(found)
+        reasons.append(found)
+    return Recognised(None, tuple(reasons))
 
 
 def column_list(columns: Mapping[str, str]) -> str:

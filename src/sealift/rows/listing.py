@@ -12,6 +12,7 @@ import duckdb
 from sealift.errors import TableError
 from sealift.model.entry import COMPRESSED, Entry
 from sealift.rows import engine, tables
+from sealift.rows.joins import BARE_PATH
 
 _WANTED = {"path": "VARCHAR", "size": "BIGINT"}
 
@@ -34,15 +35,16 @@ def from_table(file: str, out: Path, work: Path, memory: int = engine.ENOUGH) ->
                     hint="name the columns path, size and, if known, mtime, etag or version",
                     path=file,
                 )
-        version = next((name for name in ("version", "etag", "mtime") if name in kinds), None)
+        # A table's mtime is rounded as its writer liked: no store would find its own version in it again.
+        version = next((name for name in ("version", "etag") if name in kinds), None)
         mtime = (
             "CAST(mtime AS TIMESTAMP WITH TIME ZONE)" if "TIMESTAMP" in kinds.get("mtime", "") else "NULL::TIMESTAMPTZ"
         )
         sql = f"""
-            SELECT regexp_replace(CAST(path AS VARCHAR), '^(\\./+)+', '') AS path, CAST(size AS BIGINT) AS size,
+            SELECT {BARE_PATH} AS path, CAST(size AS BIGINT) AS size,
                    {mtime} AS mtime, {f"CAST({version} AS VARCHAR)" if version else "NULL::VARCHAR"} AS version,
                    true AS readable, {_extension("path")} AS extension
-            FROM {source}"""
+            FROM (SELECT * REPLACE (CAST(path AS VARCHAR) AS path) FROM {source})"""
         try:
             con.execute(f"COPY ({sql}) TO {engine.text(str(out))} (FORMAT parquet, COMPRESSION zstd)")
         except duckdb.Error as error:
@@ -56,7 +58,7 @@ def _extension(column: str) -> str:
 
 
 def entries(listing: Path, paths: Iterable[str], work: Path, memory: int = engine.ENOUGH) -> dict[str, Entry]:
-    """The entries at these paths, by path without `./`; those that are not listed are not in it."""
+    """The entries at these paths, by path without `./`; those that are not listed, or not readable, are not in it."""
     wanted = sorted({posixpath.normpath(path) for path in paths})
     if not wanted:
         return {}
@@ -64,7 +66,7 @@ def entries(listing: Path, paths: Iterable[str], work: Path, memory: int = engin
         rows = engine.run(
             con,
             f"SELECT path, size, version FROM {engine.parquet(listing)} "
-            f"WHERE list_contains({engine.texts(wanted)}, path)",
+            f"WHERE readable AND list_contains({engine.texts(wanted)}, path)",
         )
     return {
         str(path): Entry(str(path), int(str(size)), None if version is None else str(version))

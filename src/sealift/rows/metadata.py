@@ -12,7 +12,6 @@ from sealift.rows.layout import (
     Layout,
     Tree,
     column_list,
-    extension_of,
     left_out,
     slug,
     split_case,
@@ -115,10 +114,7 @@ def _media(tree: Tree, tables: list[_Metadata], notes: list[str]) -> tuple[dict[
     others = {name for table in tables for name in table.columns} - {name for table in tables for name in table.files}
     for column in dict.fromkeys(column for table in tables for column in table.files):
         each = " UNION ALL ".join(table.each_path(column) for table in tables if column in table.files)
-        counts = tree.ask(f"SELECT {extension_of('path')} AS extension, count(*) FROM ({each}) GROUP BY 1")
-        kind, rest = tree.type_of(dict(counts))
-        if rest:
-            notes.append(f"{column} names files of several types: taken as {kind}, though some are {', '.join(rest)}")
+        kind = tree.type_of_paths(column, each, notes)
         many = column.endswith("file_names")
         stem = column.removesuffix("s").removesuffix("file_name").removesuffix("_")
         wanted = stem or (f"{kind}s" if many else kind)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sealift.errors import TableError
 from sealift.rows import engine, tables
-from sealift.rows.layout import Layout, Tree, extension_of, slug
+from sealift.rows.layout import Layout, Tree, slug
 
 MOST_TABLES = 50
 SAMPLE = 1000
@@ -124,10 +124,7 @@ def _try(tree: Tree, table: _Table, column: str) -> None:
 def _media(tree: Tree, table: _Table, paths: dict[str, str], notes: list[str]) -> dict[str, str | list[str]]:
     media: dict[str, str | list[str]] = {}
     for column in paths:
-        counts = tree.ask(f"SELECT {extension_of('value')} AS e, count(*) FROM ({table.each(column)}) GROUP BY 1")
-        kind, rest = tree.type_of(dict(counts))
-        if rest:
-            notes.append(f"{column} names files of several types: taken as {kind}, though some are {', '.join(rest)}")
+        kind = tree.type_of_paths(column, table.each(column), notes)
         media[column] = [kind] if table.columns[column].endswith("[]") else kind
     return media
 

@@ -27,7 +27,7 @@ def parse(sql: str) -> Node:
     """The syntax tree of the one SELECT that this is; nothing is run.
 
     DuckDB lets a WITH clause write (COPY, INSERT …), even over a file that it may only read: such a tree is refused
-    here, as is every function in FROM that is not known to be harmless.
+    here, as are DuckDB's own tables and every function in FROM that is not known to be harmless.
 
     Raises:
         RequestError: it is no SQL, several statements, something else than a SELECT, or reaches beyond the tables.
@@ -38,7 +38,10 @@ def parse(sql: str) -> Node:
             tree = engine.run(con, f"SELECT json_serialize_sql({engine.text(sql)})")[0][0]
         except duckdb.Error as error:
             raise RequestError(engine.said(error), hint=ONE_SELECT, key="rows") from error
-    found = json.loads(str(tree))
+    try:
+        found = json.loads(str(tree))
+    except RecursionError as error:
+        raise RequestError("the query nests too deep", hint="name its inner queries with WITH", key="rows") from error
     if len(statements) != 1 or found["error"]:
         raise RequestError(_not_a_select(len(statements), found), hint=ONE_SELECT, key="rows")
     node: Node = found["statements"][0]["node"]
@@ -66,14 +69,35 @@ def _refuse_reaching_out(tree: Node) -> None:
             raise RequestError("the query has an open parameter (? or $…)", hint="write the value itself", key="rows")
         if kind == "SHOW_REF":
             raise RequestError("DESCRIBE, SHOW and SUMMARIZE are no rows", hint=ONE_SELECT, key="rows")
-        if kind == "TABLE_FUNCTION":
-            called = str(node["function"].get("function_name", "")).lower()
-            if called not in ROW_FUNCTIONS:
-                raise RequestError(
-                    f"{called}(…) in FROM is not allowed: a query sees the named tables and `files` only",
-                    hint="name the file under tables: and write FROM that name",
-                    key="rows",
-                )
+        beyond = _beyond(node)
+        if beyond:
+            raise RequestError(
+                f"{beyond} is not allowed: a query sees the named tables and `files` only",
+                hint="name the file under tables: and write FROM that name",
+                key="rows",
+            )
+
+
+def _beyond(node: Node) -> str:
+    """What this node reads beside tables: settings, DuckDB's catalogue, what a function in FROM reaches; '' if none."""
+    if node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() == "current_setting":
+        return "current_setting(…)"
+    if node.get("type") == "TABLE_FUNCTION":
+        called = str(node["function"].get("function_name", "")).lower()
+        return "" if called in ROW_FUNCTIONS else f"{called}(…)"
+    if node.get("type") == "BASE_TABLE":
+        schema, name = str(node["schema_name"]).lower(), str(node["table_name"]).lower()
+        if schema not in ("", "main") or name in _own_tables():
+            return f"{schema}.{name}" if schema else name
+    return ""
+
+
+@functools.cache
+def _own_tables() -> frozenset[str]:
+    """DuckDB's catalogue, by the names that need no schema: it shows settings, and where tables lie on this machine."""
+    with duckdb.connect(":memory:") as con:
+        rows = engine.run(con, "SELECT view_name FROM duckdb_views() WHERE schema_name IN ('main', 'pg_catalog')")
+    return frozenset(str(row[0]) for row in rows)
 
 
 def _nodes(value: Any) -> Iterator[Node]:
@@ -106,10 +130,11 @@ def _ordered(node: Node) -> bool:
     return any(modifier["type"] == "ORDER_MODIFIER" for modifier in node.get("modifiers", []))
 
 
-def _plain(node: Node, outer: Mapping[str, Node | None]) -> bool:
-    known: dict[str, Node | None] = dict(outer)
+def _plain(node: Node, outer: Mapping[str, bool]) -> bool:
+    """Whether the node is made of plain scans; `outer` says so of the queries that WITH has named by now."""
+    known = dict(outer)
     for cte in node.get("cte_map", {}).get("map", []):
-        known[cte["key"].lower()] = cte["value"]["query_node"]
+        known[cte["key"].lower()] = _plain(cte["value"]["query_node"], known)
     if any(modifier["type"] == "DISTINCT_MODIFIER" for modifier in node.get("modifiers", [])):
         return False
     if node["type"] == "SET_OPERATION_NODE":
@@ -134,13 +159,11 @@ def _disturbs(expressions: Any) -> bool:
     return False
 
 
-def _plain_source(source: Node, known: Mapping[str, Node | None]) -> bool:
+def _plain_source(source: Node, known: Mapping[str, bool]) -> bool:
     if source.get("sample"):
         return False
     if source["type"] == "BASE_TABLE":
-        called = str(source["table_name"]).lower()
-        cte = known.get(called)
-        return cte is None or _plain(cte, {**known, called: None})
+        return known.get(str(source["table_name"]).lower(), True)
     if source["type"] == "SUBQUERY":
         return _plain(source["subquery"]["node"], known)
     return source["type"] in ("EMPTY", "EXPRESSION_LIST", "TABLE_FUNCTION")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sealift.rows import bids, engine, folder, metadata, pathtables
-from sealift.rows.layout import Layout, OpenTable, Recognised, look
+from sealift.rows.layout import OpenTable, Recognised, first_that_fits, look
 
 LAYOUTS = (bids.layout, metadata.layout, pathtables.layout, folder.layout)
 """From the one that says most of itself to the one that any tree of media files fits."""
@@ -28,10 +28,4 @@ def recognise(
         TableError: a metadata table cannot be read.
     """
     with look(listing, bids.COLUMNS, open_table, types, work, memory) as tree:
-        reasons = []
-        for layout in LAYOUTS:
-            found = layout(tree)
-            if isinstance(found, Layout):
-                return Recognised(found)
-            reasons.append(found)
-        return Recognised(None, tuple(reasons))
+        return first_that_fits(tree, LAYOUTS)

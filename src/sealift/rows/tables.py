@@ -3,6 +3,7 @@
 # ruff: noqa: S608 — names and literals in this SQL are quoted by rows.engine
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +71,13 @@ def relation(con: duckdb.DuckDBPyConnection, table: TableFile) -> str:
         return documents.relation(con, table.file, table.kind, table.compression)
     except SealiftError as error:
         raise _named(error.message, error.hint, table, error) from error
-    except (duckdb.Error, OSError, EOFError) as error:
+    except duckdb.OutOfMemoryException as error:
+        raise _named(engine.said(error), "raise --memory", table, error) from error
+    except duckdb.Error as error:
         hint = "close its quotes, fill its lines, end them all alike" if table.kind in DELIMITERS else "mend the file"
         raise _named(engine.said(error), hint, table, error) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise _named(str(error), "copy it again", table, error) from error
 
 
 def _named(message: str, hint: str, table: TableFile, error: BaseException) -> TableError:

@@ -14,16 +14,20 @@ from sealift.errors import RequestError, SealiftError, TableError
 SLICE = 65536
 """Rows that are converted at once, so that a table of one huge batch is not held twice."""
 
+MEANINGLESS = ("arrow.opaque", "pandas.period")
+"""Extension types whose storage says nothing without them: a period's is a count of an interval that is lost."""
+
 
 def normalise(reader: Any, batch_rows: int = SLICE) -> pa.RecordBatchReader:
     """The same rows in the same order, in types that every reader of Parquet and `datasets` knows.
 
-    Strings and bytes of any layout, enums, UUIDs and JSON become string or binary; whole numbers of 38 digits (DuckDB's
-    sum of integers) int64; times with a zone UTC; a column of nothing but null a string. The schema's metadata goes.
-    Batches hold `batch_rows` at most and are converted one by one.
+    Strings and bytes of any layout, categories, UUIDs and JSON become string or binary; whole numbers of 38 digits
+    (DuckDB's sum of integers) int64; decimals of 32 and 64 bits 128 bits wide; times with a zone UTC; a column of
+    nothing but null a string. The schema's metadata goes. Batches hold `batch_rows` at most and are converted singly.
 
     Raises:
-        RequestError: two columns share a name, or a type cannot be published (the message says what to cast).
+        RequestError: there is no column, one has no name, two share theirs, or a type cannot be published (the message
+            says what to cast).
         TableError: while reading: the source of the rows failed, or a number does not fit into int64.
     """
     schema = published(reader.schema)
@@ -36,6 +40,12 @@ def published(schema: pa.Schema) -> pa.Schema:
     Raises:
         RequestError: as `normalise`.
     """
+    if not schema.names or "" in schema.names:
+        raise RequestError(
+            "a column has no name" if schema.names else "the rows have no columns",
+            hint="give every column a name",
+            key="rows",
+        )
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise RequestError(
@@ -52,9 +62,9 @@ def _type(kind: pa.DataType, column: str) -> pa.DataType:
         return _extension_type(kind, column)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return _type(kind.value_type, column)
-    if pa.types.is_struct(kind):
+    if pa.types.is_struct(kind) and kind.num_fields:
         return pa.struct([pa.field(field.name, _type(field.type, column)) for field in kind])
-    if pa.types.is_fixed_size_list(kind):
+    if pa.types.is_fixed_size_list(kind) and kind.list_size:
         return pa.list_(_type(kind.value_type, column), kind.list_size)
     if _is_list(kind):
         return pa.list_(_type(kind.value_type, column))
@@ -78,9 +88,11 @@ def _leaf_type(kind: pa.DataType, column: str) -> pa.DataType:
         return pa.binary()
     if types.is_decimal128(kind) and (kind.precision, kind.scale) == (38, 0):
         return pa.int64()
+    if types.is_decimal32(kind) or types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
     if types.is_timestamp(kind) and kind.tz is not None:
         return pa.timestamp(kind.unit, "UTC")
-    if types.is_interval(kind) or types.is_map(kind) or types.is_union(kind):
+    if types.is_interval(kind) or types.is_nested(kind):
         raise unpublishable(column, str(kind))
     return kind
 
@@ -88,7 +100,7 @@ def _leaf_type(kind: pa.DataType, column: str) -> pa.DataType:
 def _extension_type(kind: Any, column: str) -> pa.DataType:
     if kind.extension_name in ("arrow.uuid", "arrow.json"):
         return pa.string()
-    if kind.extension_name == "arrow.opaque":
+    if kind.extension_name in MEANINGLESS:
         raise unpublishable(column, str(kind))
     return _type(kind.storage_type, column)
 
@@ -125,10 +137,8 @@ def convert(array: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
     Raises:
         TableError: a value does not fit.
     """
-    if array.type == kind:
-        return array
     try:
-        return _loosened(array).cast(kind)
+        return _as(array, kind)
     except pa.ArrowInvalid as error:
         raise TableError(
             f"column {column}: a value of type {array.type} does not fit into {kind}: {error}",
@@ -139,20 +149,29 @@ def convert(array: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
         raise unpublishable(column, str(array.type)) from error
 
 
-def _loosened(array: pa.Array) -> pa.Array:
-    """The array in a layout from which pyarrow can cast; values are the same."""
-    kind = array.type
-    if pa.types.is_run_end_encoded(kind):
-        return pc.run_end_decode(array)
-    if _is_view(kind):
-        return _from_view(array)
-    if isinstance(kind, pa.UuidType):
+def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The same values as that type, by the steps that pyarrow's cast does not take itself."""
+    types, own = pa.types, array.type
+    if own == kind:
+        return array
+    if isinstance(own, pa.UuidType):
         found = array.storage.to_pylist()
         return pa.array([None if raw is None else str(uuid.UUID(bytes=raw)) for raw in found], pa.string())
-    return array.storage if isinstance(kind, pa.BaseExtensionType) else array
-
-
-def _from_view(array: pa.Array) -> pa.Array:
-    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
-    return pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=pc.is_null(array))
+    if isinstance(own, pa.BaseExtensionType):
+        return _as(array.storage, kind)
+    if types.is_run_end_encoded(own):
+        return _as(pc.run_end_decode(array), kind)
+    if types.is_dictionary(own):
+        return _as(array.dictionary, kind).take(array.indices)
+    if types.is_struct(own):
+        children = [_as(child, field.type) for child, field in zip(array.flatten(), kind, strict=True)]
+        return pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
+    if types.is_fixed_size_list(own):
+        flat = array.values.slice(array.offset * own.list_size, len(array) * own.list_size)
+        return pa.FixedSizeListArray.from_arrays(_as(flat, kind.value_type), type=kind, mask=array.is_null())
+    if _is_list(own):
+        lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int32())
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum_checked(lengths)])
+        flat = _as(array.flatten(), kind.value_type)
+        return pa.ListArray.from_arrays(offsets, flat, type=kind, mask=array.is_null())
+    return array.cast(kind)
