@@ -372,18 +372,37 @@ def test_mp4_is_read_wherever_its_index_lies() -> None:
     assert probe("video", MP4[: MP4.rindex(b"moov") - 4]) == "truncated: the index (moov) is missing"
 
 
+OPEN_LENGTHS = [
+    (0xFFFF_FFFF, 0xFFFF_FFFF),
+    (0, 0),
+    (0x7FFF_F024, 0x7FFF_F000),
+    (0x7FFF_FFFF, 0x7FFF_FFFF - 36),
+    (0x8000_0024, 0x8000_0000),
+    (0xFFFF_FFFF, 0xFFFF_FFFF - 36),
+]
+
+
 def test_live_recordings_are_whole() -> None:
     """Sizes that a writer could not go back to fill in are no promise."""
-    wav = bytearray(makers.wav(TONES, 16000))
-    wav[4:8] = wav[40:44] = b"\xff\xff\xff\xff"
-    assert probe("audio", bytes(wav)) is None
+    for outer, inner in OPEN_LENGTHS:
+        wav = bytearray(makers.wav(TONES, 16000))
+        wav[4:8], wav[40:44] = struct.pack("<I", outer), struct.pack("<I", inner)
+        assert probe("audio", bytes(wav)) is None, hex(inner)
     assert probe("video", film("matroska", "mpeg4", live="1")) is None
 
 
 def test_appended_bytes_are_no_damage() -> None:
-    """A picture with a trailer after its end is whole."""
-    for name in ("png", "jpeg"):
-        assert probe("image", GOOD[name][1] + b"trailer" * 100) is None
+    """A file with a trailer after its end is whole, though the trailer looks like a chunk that is cut."""
+    for name in ("png", "jpeg", "webp", "wav", "avi"):
+        kind, data, _ = GOOD[name]
+        assert probe(kind, data + b"trailer" * 100) is None, name
+
+
+def test_a_length_that_counts_its_own_header_is_forgiven() -> None:
+    """Many writers of WAV put the size of the file where eight bytes less belong."""
+    wav = makers.wav(TONES, 16000)
+    assert probe("audio", wav[:4] + struct.pack("<I", len(wav)) + wav[8:]) is None
+    assert probe("audio", wav[:-2]) == "truncated: the header promises more bytes"
 
 
 def test_a_big_tag_hides_the_sound_but_is_no_damage() -> None:

@@ -13,6 +13,8 @@ from sealift.media.sniff import identify, mismatch
 WANTED = "PNG, JPEG, GIF, WebP, TIFF or BMP"
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F")
 
+UNENDED = "no end of the picture near the end (truncated, or bytes appended)"
+"""Cameras append previews and films: then the end is there, but not in view."""
 
 OFFSETS, LENGTHS = (273, 324), (279, 325)
 """TIFF's tags for where its strips and its tiles lie, and how long they are."""
@@ -36,16 +38,15 @@ def _png(ends: Ends) -> str | None:
         return CUT
     if ends.head[12:16] != b"IHDR" or not all((any(ends.read(16, 4)), any(ends.read(20, 4)))):
         return "damaged: PNG without its dimensions"
-    return None if b"\0\0\0\0IEND\xaeB`\x82" in ends.tail else "truncated: the end of the picture is missing"
+    return None if b"\0\0\0\0IEND\xaeB`\x82" in ends.tail else UNENDED
 
 
 def _jpeg(ends: Ends) -> str | None:
-    # cameras append previews and films: then the marker is there, but not in view, so the reason says both
-    return None if b"\xff\xd9" in ends.tail else "no end of the picture near the end (truncated, or bytes appended)"
+    return None if b"\xff\xd9" in ends.tail else UNENDED
 
 
 def _gif(ends: Ends) -> str | None:
-    return None if ends.tail.rstrip(b"\0").endswith(b";") else "truncated: the end of the picture is missing"
+    return None if ends.tail.rstrip(b"\0").endswith(b";") else UNENDED
 
 
 def _tiff(ends: Ends) -> str | None:

@@ -40,7 +40,8 @@ def decode(data: bytes) -> str:
     score = mido.MidiFile(file=io.BytesIO(data))
     notes = sum(message.type == "note_on" and message.velocity > 0 for track in score.tracks for message in track)
     tracks = f"{len(score.tracks)} track{'s' * (len(score.tracks) != 1)}"
-    length = "" if score.type == 2 else f"{score.length:.1f} s, "  # the tracks of type 2 share no clock
+    # The tracks of type 2 share no clock; a negative number of ticks counts film frames, which mido does not.
+    length = "" if score.type == 2 or score.ticks_per_beat < 0 else f"{score.length:.1f} s, "
     return f"MIDI type {score.type}, {tracks}, {length}{notes} note{'s' * (notes != 1)}"
 
 

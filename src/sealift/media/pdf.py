@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ def inspect(ends: Ends) -> str | None:
     """Why the file is not a whole PDF, or None."""
     if b"%PDF-" not in ends.head[:1024]:
         return mismatch(ends.head, "PDF")
-    return None if b"%%EOF" in ends.tail else "truncated: the end of the document is missing"
+    return None if b"%%EOF" in ends.tail else "no end of the document near the end (truncated, or bytes appended)"
 
 
 @contextmanager
@@ -41,8 +42,8 @@ def decode(data: bytes) -> str:
             content = page.get_contents()
             if content is not None:
                 content.get_data()
-        version = document.pdf_header.removeprefix("%PDF-")
-        return f"PDF {version}, {pages} page{'s' * (pages != 1)}"
+        version = re.search(rb"%PDF-(\d+\.\d+)", data[:1024])
+        return f"PDF{' ' + version[1].decode() if version else ''}, {pages} page{'s' * (pages != 1)}"
 
 
 PDF = MediaType(

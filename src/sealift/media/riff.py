@@ -7,26 +7,35 @@ from typing import Literal
 
 from sealift.media.kind import Ends
 
-STREAMED = (0, 0xFFFFFFFF)
-"""Sizes that a writer leaves which could not go back to the header."""
+OPEN = 0x7FFF_0000
+"""Lengths from here on are what a writer leaves that could not go back to the header: 2^31, 2^32 - 1, or a little less.
+So is 0."""
 
 CUT = "truncated: the header promises more bytes"
 
 
 def riff(ends: Ends, order: Literal["little", "big"] = "little") -> str | None:
-    """Why the file is shorter than its chunks say, or None. A missing last pad byte is forgiven."""
+    """Why the file is shorter than its chunks say, or None.
+
+    A missing last pad byte is forgiven, and an outer length that counts its own eight bytes: many writers err so.
+    """
     promised = int.from_bytes(ends.read(4, 4), order)
-    if promised not in STREAMED and promised + 7 > ends.size:
+    if promised > ends.size and promised < OPEN:
         return CUT
-    short = any(at + length > ends.size for _, at, length in chunks(ends, order) if length not in STREAMED)
-    return CUT if short else None
+    return CUT if any(at + length > ends.size for _, at, length in chunks(ends, order)) else None
 
 
 def chunks(ends: Ends, order: Literal["little", "big"] = "little") -> Iterator[tuple[bytes, int, int]]:
-    """(name, offset of the content, length) of the chunks inside the outer one, as far as they are in view."""
-    at = 12
-    while header := ends.read(at, 8):
+    """(name, offset of the content, length) of the chunks inside the outer one, as far as they are in view.
+
+    One whose length was left open has 0, and is the last; bytes after the outer chunk are none.
+    """
+    promised = int.from_bytes(ends.read(4, 4), order)
+    end = 8 + promised if 0 < promised < OPEN else ends.size
+    at, length = 12, 1
+    while length and at + 8 <= end and (header := ends.read(at, 8)):
         length = int.from_bytes(header[4:], order)
+        length = length if length < OPEN else 0
         yield header[:4], at + 8, length
         at += 8 + length + length % 2
 

@@ -11,6 +11,7 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (8, b"WAVE", "WAV"),
     (8, b"WEBP", "WebP"),
     (8, b"AVI ", "AVI"),
+    (8, b"RMID", "RMID"),
     (0, b"RIFF", "RIFF"),
     (0, b"OggS", "Ogg"),
     (0, b"caff", "CAF"),
