@@ -328,7 +328,7 @@ def codes_in(argument: ast.expr) -> set[str]:
     if isinstance(argument, ast.Constant) and re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", str(argument.value)):
         return {str(argument.value)}
     if isinstance(argument, ast.JoinedStr):
-        return {f"media-{reason}" for reason in REASONS.to_pylist()}
+        return {f"media-{reason}" for reason in REASONS}
     return set()
 
 
