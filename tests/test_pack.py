@@ -268,3 +268,16 @@ def test_nobody_else_publishes_meanwhile(tmp_path: Path) -> None:
     assert len(refused) == 1
     write_spec(source)
     assert publish_albums(source, out, workers=1).publication.written == ()
+
+
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    """Workers do not run the caller's script once more: without a guard it publishes once, with two workers, too."""
+    source, out = albums(tmp_path / "source"), tmp_path / "out"
+    program = f"""
+from pathlib import Path
+from tests.albums import publish_albums
+print("once")
+publish_albums(Path({str(source)!r}), Path({str(out)!r}), workers=2)
+"""
+    assert _run(program, tmp_path) == "once\n"
+    assert (out / "README.md").exists()

@@ -13,7 +13,7 @@
     ├── DestinationError        make room or get rights at the destination       6
     ├── IntegrityError          stop: bytes disagree                             7
     ├── MissingExtra            install the extra that is named                  8
-    └── Stopped                 run the same command again to go on            130
+    └── Stopped                 run the same command again                     130
 
 The number is the exit code of the command line. 0 is success; 1 is left to
 bugs, which are never wrapped. Every class carries its fields (`path`, `key`,

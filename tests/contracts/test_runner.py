@@ -23,6 +23,9 @@ from sealift.model.event import Event, OnEvent, Said, ignore
 from sealift.ports import Outcome, Runner
 from sealift.runners.local import LocalRunner, WorkerDied
 
+WORKERS = "sealift.runners.local"
+"""What the command of a worker process holds."""
+
 
 class Unpicklable(Exception):
     """An error that cannot be sent."""
@@ -241,7 +244,7 @@ class TestTwoWorkers(RunnerContract):
         outcomes.close()
         assert time.monotonic() - began < 5
         assert not any(map(psutil.pid_exists, pids))
-        assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        assert not [child for child in psutil.Process().children() if WORKERS in " ".join(child.cmdline())]
 
     def test_an_error_among_the_items_ends_the_workers(self) -> None:
         """If the items fail, that error comes out, and no process stays."""
@@ -252,7 +255,7 @@ class TestTwoWorkers(RunnerContract):
 
         with pytest.raises(LookupError):
             list(self.runner().map(sleep_long, items(), ignore))
-        assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        assert not [child for child in psutil.Process().children() if WORKERS in " ".join(child.cmdline())]
 
     def test_workers_end_with_their_parent(self, tmp_path: Path) -> None:
         """A parent that is killed takes its workers along, even if they say nothing for long."""
@@ -308,7 +311,7 @@ class TestTwoWorkers(RunnerContract):
         """The first worker, before it has run a line of ours."""
         while True:
             children = psutil.Process(parent.pid).children()
-            if pids := [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]:
+            if pids := [child.pid for child in children if WORKERS in " ".join(child.cmdline())]:
                 return pids
             time.sleep(0.001)
 

@@ -99,7 +99,7 @@ def _told(error: BaseException, seen: signal.Signals | None) -> SealiftError:
     """The error as it is told to the user. After a signal, whatever came out is its consequence."""
     if seen or isinstance(error, KeyboardInterrupt):
         signal_name = (seen or signal.SIGINT).name
-        return Stopped(f"stopped by {signal_name}", hint="run the same command again to go on", signal=signal_name)
+        return Stopped(f"stopped by {signal_name}", hint="run the same command again", signal=signal_name)
     if isinstance(error, SealiftError):
         return error
     if isinstance(error, click.Abort):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import parent_process, resource_tracker
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic
 
@@ -23,6 +24,14 @@ from sealift.ports import Item, Outcome, Result
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 """The terminal sends these to the whole group; the parent decides, and ends its workers."""
+WORKER = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from sealift.runners.local import serve
+serve(*map(int, sys.argv[2:]))
+"""
+"""What a worker process runs. `multiprocessing` would run the caller's script in it once more: a script without a guard
+would publish in every worker, and one from a notebook or stdin could not start."""
 
 
 class WorkerDied(Stopped):
@@ -51,8 +60,9 @@ class LocalRunner:
 
 @dataclass
 class _Worker(Generic[Item]):
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     pipe: Connection
+    lifeline: Connection
     item: Item
 
     def give(self, item: Item) -> None:
@@ -66,8 +76,7 @@ class _Worker(Generic[Item]):
         try:
             said = self.pipe.recv()
         except (EOFError, OSError):  # OSError: it died in the middle of a word
-            self.process.join()
-            return Outcome(self.item, error=_died(self.process.exitcode))
+            return Outcome(self.item, error=_died(self.process.wait()))
         if isinstance(said, Outcome):
             return Outcome(self.item, said.result, said.error)
         on_event(said)
@@ -77,16 +86,17 @@ class _Worker(Generic[Item]):
         """End the process, in the middle of its work if need be."""
         self.pipe.close()
         self.process.terminate()
-        self.process.join()
+        self.process.wait()
+        self.lifeline.close()
 
 
-def _died(code: int | None) -> WorkerDied:
-    if code is not None and code < 0:
+def _died(code: int) -> WorkerDied:
+    if code < 0:
         return WorkerDied(
             f"a worker process was killed by {signal.Signals(-code).name}",
-            hint="run the same command again to go on; if the machine is short of memory, with fewer --workers",
+            hint="run the same command again; if the machine is short of memory, with fewer --workers",
         )
-    return WorkerDied(f"a worker process ended with code {code}", hint="run the same command again to go on")
+    return WorkerDied(f"a worker process ended with code {code}", hint="run the same command again")
 
 
 def _in_processes(
@@ -111,20 +121,21 @@ def _in_processes(
 
 
 def _start(busy: dict[Any, _Worker[Item]], function: Callable[[Item, OnEvent], Result], item: Item) -> None:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, function), daemon=True)
-    with _unheard():
-        process.start()
-    theirs.close()
-    busy[ours] = _Worker(process, ours, item)
+    ours, theirs = Pipe()
+    watched, lifeline = Pipe(duplex=False)
+    handles = (theirs.fileno(), watched.fileno())
+    command = [sys.executable, "-c", WORKER, json.dumps(sys.path), *map(str, handles)]
+    with _unheard(), theirs, watched:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=handles)
+    busy[ours] = _Worker(process, ours, lifeline, item)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        ours.send(function)
     busy[ours].give(item)
 
 
 @contextmanager
 def _unheard() -> Iterator[None]:
     """A process started within never hears the terminal's signals, not even while Python starts up in it."""
-    resource_tracker.ensure_running()  # else it starts within as well, and lifts the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield
@@ -139,7 +150,7 @@ def _go_on(
     items: Iterator[Item],
 ) -> None:
     following = list(islice(items, 1))
-    if following and worker.process.is_alive():
+    if following and worker.process.poll() is None:
         worker.give(following[0])
         return
     busy.pop(worker.pipe).stop()
@@ -147,21 +158,22 @@ def _go_on(
         _start(busy, function, following[0])
 
 
-def _serve(pipe: Connection, function: Callable[[Any, OnEvent], Any]) -> None:
-    """A worker's life: an item in, events and an outcome out, until the other end closes."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def serve(pipe_handle: int, lifeline_handle: int) -> None:
+    """A worker's life: a function in, then an item in, events and an outcome out, until the other end closes."""
+    threading.Thread(target=_end_with_parent, args=(Connection(lifeline_handle),), daemon=True).start()
+    pipe = Connection(pipe_handle)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        function = pipe.recv()
         while True:
             outcome = _attempt(function, pipe.recv(), pipe.send)
             pipe.send_bytes(_pickled(Outcome(None, outcome.result, outcome.error)))
 
 
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        # At once: whoever starts the work anew must not meet a worker of before.
-        os._exit(1)
+def _end_with_parent(lifeline: Connection) -> None:
+    """The parent holds the other end, and says nothing: it closes when the parent is gone."""
+    wait([lifeline])
+    # At once: whoever starts the work anew must not meet a worker of before.
+    os._exit(1)
 
 
 def _pickled(outcome: Outcome[None, Any]) -> Any:
