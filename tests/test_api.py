@@ -196,3 +196,18 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(source: Path, tm
     with pytest.raises(RequestError, match="nothing says where"):
         sealift.publish(pa.table(ROWS), from_=str(source), **SAID)
     assert not (tmp_path / "out").exists()
+
+
+def test_sizes_may_be_said_as_text(source: Path, tmp_path: Path) -> None:
+    """`memory` takes what --memory takes, and says what is wrong with anything else."""
+    with pytest.raises(RequestError, match="'1GGB' is no size"):
+        sealift.plan(source, memory="1GGB")
+    assert sealift.plan(source, memory="1GB")["estimate"]["memory_bytes"] <= 10**9
+
+
+def test_answers_are_short_in_a_notebook(source: Path, tmp_path: Path) -> None:
+    """What publish and verify give back is told in a line."""
+    built = sealift.publish(source, to=tmp_path / "out", workers=1)
+    assert repr(built).startswith("<published to ")
+    assert repr(sealift.verify(tmp_path / "out")) == "<proven (full)>"
+    assert len(repr(built)) < 200

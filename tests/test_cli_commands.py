@@ -320,9 +320,9 @@ def test_a_card_and_what_git_keeps_are_no_other_things(source: Path, tmp_path: P
     assert answer("verify", tmp_path / "out")["ok"]
 
 
-@pytest.mark.parametrize(("reply", "code"), [(b"n\n", 2), (b"y\n", 0)])
-def test_a_question_is_asked_on_a_terminal(reply: bytes, code: int, source: Path, tmp_path: Path) -> None:
-    """On a terminal the question waits for an answer, on stderr, so that stdout stays one JSON object."""
+@pytest.mark.parametrize(("reply", "published"), [(b"n\n", False), (b"y\n", True)])
+def test_a_question_is_asked_on_a_terminal(reply: bytes, published: bool, source: Path, tmp_path: Path) -> None:
+    """On a terminal the question waits, on stderr, so that stdout stays one JSON object. No is no error."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out/diary.txt").write_text("mine")
     ours, theirs = pty.openpty()
@@ -332,9 +332,10 @@ def test_a_question_is_asked_on_a_terminal(reply: bytes, code: int, source: Path
     ended = subprocess.run(words, stdin=theirs, capture_output=True, text=True, check=False)
     os.close(ours)
     os.close(theirs)
-    assert ended.returncode == code, ended.stderr
+    assert ended.returncode == 0, ended.stderr
     assert "Publish into it all the same?" in ended.stderr
-    assert json.loads(ended.stdout)["ok"] is (code == 0)
+    assert bool(json.loads(ended.stdout)["written"]) is published
+    assert (tmp_path / "out/README.md").exists() is published
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------

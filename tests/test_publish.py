@@ -30,10 +30,11 @@ from tests.albums import (
     write_tracks,
 )
 
-from sealift.build import verify_folder
+from sealift.build import build, verify_folder
 from sealift.errors import DestinationError, RequestError, SpecError
 from sealift.formats.card_section import BEGIN, END
 from sealift.model import manifest
+from sealift.spec import Spec
 
 CONFIGS = SPEC["configs"]
 
@@ -409,3 +410,38 @@ def test_a_split_that_lost_all_rows_is_left_out(tmp_path: Path, cache: str) -> N
     assert {name: split.num_rows for name, split in found.items()} == {"train": ROWS - 8}
     assert proven(tmp_path / "out")
     assert publish_albums(source, tmp_path / "out", workers=1).publication.written == ()
+
+
+@pytest.mark.parametrize("path", ["full/train-00000", ".sealift/index/full-", "extra/notes.csv"])
+def test_what_is_damaged_is_made_anew_on_request(source: Path, out: Path, path: str) -> None:
+    """A file with its size and other bytes is not seen by a common run; `repair` reads, and writes that file alone."""
+    damaged = next(file for file in out.rglob("*") if file.is_file() and str(file.relative_to(out)).startswith(path))
+    whole = damaged.read_bytes()
+    middle = len(whole) // 2
+    damaged.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    before = identities(out)
+    assert publish_albums(source, out, workers=1).publication.written == ()
+    built = publish_albums(source, out, workers=1, repair=True)
+    name = damaged.relative_to(out).as_posix()
+    assert damaged.read_bytes() == whole
+    assert set(built.publication.written) == {name, manifest.PATH}
+    after = identities(out)
+    assert {one for one in before if after[one] != before[one]} == {name, manifest.PATH}
+    assert proven(out)
+
+
+def test_another_dataset_is_not_replaced_by_mistake(tmp_path: Path, out: Path) -> None:
+    """Without a column in common it is another dataset, which goes only when that is said."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/page.txt").write_text("one")
+    other = Spec(from_=str(tmp_path / "other"), rows="SELECT path AS page, size FROM files ORDER BY path")
+    before = identities(out)
+    with pytest.raises(RequestError, match="another dataset"):
+        build(other, str(out), workers=1)
+    assert identities(out) == before
+    build(other, str(out), workers=1, replace=True)
+    assert sorted(features_of(out)) == ["page", "size"]
+
+
+def features_of(out: Path) -> list[str]:
+    return [*manifest_of(out).configs[0].features]

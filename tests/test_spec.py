@@ -12,7 +12,7 @@ import pytest
 from tests.planning import plan_for, plan_of, put
 
 from sealift.errors import NotSupportedYet, SealiftError, SpecError
-from sealift.spec import Media, Shards, Spec, Split, read_environment_file
+from sealift.spec import Media, Shards, Spec, Split, read_environment_file, where_to
 
 VIEWS = """
 to: someone/drums
@@ -438,3 +438,10 @@ def test_rows_must_come_from_somewhere(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no folder layout"):
         plan_for(load(tmp_path, "layout: folder"), root)
     assert plan_of(root, "SELECT path FROM files").ids
+
+
+@pytest.mark.parametrize("to", ["s3://bucket/folder", "gs://bucket"])
+def test_an_address_that_is_not_known_is_no_folder(to: str) -> None:
+    """What looks like an address is not taken for the name of a folder."""
+    with pytest.raises(NotSupportedYet):
+        where_to(to)

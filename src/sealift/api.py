@@ -12,7 +12,7 @@ from sealift.build import Built, build, planned, verify_folder
 from sealift.model.event import OnEvent, ignore
 from sealift.plan import DEFAULT_MEMORY
 from sealift.plan.report import report
-from sealift.spec import Spec
+from sealift.spec import Spec, byte_size
 from sealift.tools.init import SPEC, recognise
 from sealift.verify import Level, Verified
 
@@ -22,9 +22,11 @@ def publish(
     to: str | os.PathLike[str] | None = None,
     *,
     configs: Sequence[str] | None = None,
-    memory: int = DEFAULT_MEMORY,
+    memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     strict: bool = False,
+    repair: bool = False,
+    replace: bool = False,
     on_event: OnEvent = ignore,
     **keys: Any,
 ) -> Built:
@@ -33,15 +35,24 @@ def publish(
     `what` is a `Spec`, the path of a spec file or of a folder whose layout is recognised, or the rows themselves (a
     pyarrow Table, a pandas or polars frame, a DuckDB relation, record batches) with the keys of a spec beside:
     `media=`, `key=`, `from_=` and so on. `to` is a folder. `memory` bounds the peak anonymous memory of all processes,
-    in bytes. `on_event` gets the values of `sealift.model.event` as the work goes on, in the calling thread.
-
-    With more than one worker, call it below `if __name__ == "__main__":`, as `multiprocessing` wants it.
+    in bytes or as "512MB"; `strict`, `repair` and `replace` are `--strict`, `--repair` and, for another dataset that is
+    there, `--yes`. `on_event` gets the values of `sealift.model.event` as the work goes on, in the calling thread.
 
     Raises:
         SealiftError: with what to do next; the destination is as it was.
     """
     spec = _spec(what, keys)
-    return build(spec, _text(to), configs=configs, memory=memory, workers=workers, strict=strict, on_event=on_event)
+    return build(
+        spec,
+        _text(to),
+        configs=configs,
+        memory=byte_size(memory),
+        workers=workers,
+        strict=strict,
+        repair=repair,
+        replace=replace,
+        on_event=on_event,
+    )
 
 
 def plan(
@@ -49,7 +60,7 @@ def plan(
     to: str | os.PathLike[str] | None = None,
     *,
     configs: Sequence[str] | None = None,
-    memory: int = DEFAULT_MEMORY,
+    memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     on_event: OnEvent = ignore,
     **keys: Any,
@@ -62,7 +73,9 @@ def plan(
         SealiftError: there is no plan to be made, with what to do next.
     """
     spec = _spec(what, keys)
-    with planned(spec, _text(to), configs=configs, memory=memory, workers=workers, on_event=on_event) as made:
+    with planned(
+        spec, _text(to), configs=configs, memory=byte_size(memory), workers=workers, on_event=on_event
+    ) as made:
         return report(made)
 
 
@@ -71,7 +84,7 @@ def verify(
     level: Level = "full",
     *,
     against: Any = None,
-    memory: int = DEFAULT_MEMORY,
+    memory: int | str = DEFAULT_MEMORY,
     on_event: OnEvent = ignore,
     **keys: Any,
 ) -> Verified:
@@ -85,7 +98,7 @@ def verify(
     """
     spec = None if against is None else _spec(against, keys)
     with TemporaryDirectory(prefix="sealift-") as work:
-        return verify_folder(Path(folder), Path(work), level, spec, memory=memory, on_event=on_event)
+        return verify_folder(Path(folder), Path(work), level, spec, memory=byte_size(memory), on_event=on_event)
 
 
 def _spec(what: Any, keys: dict[str, Any]) -> Spec:

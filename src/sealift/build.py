@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,13 +14,14 @@ import pyarrow as pa
 
 from sealift import __version__
 from sealift.errors import NotSupportedYet, PlanRefused, RequestError
-from sealift.model.event import Finished, OnEvent, Said, Started, ignore
+from sealift.model.event import Finished, OnEvent, Started, Warned, ignore
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
 from sealift.pack import STAGE, index_part, job, pack
 from sealift.plan import DEFAULT_MEMORY, accept, plan
 from sealift.plan.estimate import Memory
+from sealift.plan.sample import probe_sample
 from sealift.publish import Publication, publish
 from sealift.publish.present import Reuse, card_text, check, look, reusable
 from sealift.runners.local import LocalRunner, WorkerDied
@@ -41,6 +43,11 @@ class Built:
     packed: int
     findings: tuple[Problem, ...]
 
+    def __repr__(self) -> str:
+        """In a few words: a notebook shows it."""
+        written, deleted = len(self.publication.written), len(self.publication.deleted)
+        return f"<published to {self.root}: {written} files written, {deleted} deleted>"
+
 
 def build(
     spec: Spec,
@@ -50,12 +57,15 @@ def build(
     memory: int = DEFAULT_MEMORY,
     workers: int | None = None,
     strict: bool = False,
+    repair: bool = False,
+    replace: bool = False,
     on_event: OnEvent = ignore,
 ) -> Built:
     """Publish what the spec says: plan, pack, and one commit at the end. What is there already is not done again.
 
     `configs` publishes these alone, and leaves the others as they are. `memory` bounds the peak anonymous memory of
-    the whole process tree in bytes. `strict` turns warnings into errors, before anything is published.
+    the whole process tree in bytes. `strict` turns warnings into errors, before anything is published. `repair` reads
+    what is there first, and makes anew what is damaged. `replace` lets another dataset there go.
 
     Raises:
         PlanRefused: the plan has problems, or (strict) the media has.
@@ -66,13 +76,15 @@ def build(
     source = open_source(spec, exclude=(destination.root, destination.beside))
     _keep_apart(source, destination)
     with destination:
-        present, readme = look(destination), _readme(spec)
+        present, readme = look(destination, repair=repair, on_event=on_event), _readme(spec)
         made = plan(spec, source, destination.beside / "work", budget, configs, on_event)
+        if strict:
+            made = probe_sample(made, source, strict=True)  # what packing would find at its end
         _tell(made.problems, on_event)
         accept(made, strict=strict)
         kept = [name for name in spec.configs if configs is not None and name not in configs]
         reuse = reusable(made, kept, present)
-        check(made, kept, reuse, present, readme)
+        check(made, kept, reuse, present, readme, replace=replace)
         shards = _to_pack(made, reuse)
         receipts = _pack_all(made, shards, source, destination, on_event)
         findings = tuple(_findings(receipts, strict))
@@ -210,7 +222,7 @@ def _findings(receipts: Iterable[Receipt], strict: bool) -> Iterator[Problem]:
 def _tell(problems: Iterable[Problem], on_event: OnEvent) -> None:
     for problem in problems:
         if problem.severity == "warning":
-            on_event(Said(str(problem)))
+            on_event(Warned(str(problem)))
 
 
 def _repository(spec: Spec, root: Path) -> str:
@@ -249,4 +261,6 @@ def verify_folder(
     source = open_source(against, (folder.resolve(), LocalDestination(folder.resolve()).beside))
     made = plan(against, source, work / "plan", Memory(memory or DEFAULT_MEMORY), None, on_event)
     problems = [*verified.problems, *Against(published, verified.manifest, made, source, on_event).check()]
-    return replace(verified, problems=tuple(problems), checked=dict(published.checked), bytes_read=published.bytes_read)
+    return dataclasses.replace(
+        verified, problems=tuple(problems), checked=dict(published.checked), bytes_read=published.bytes_read
+    )

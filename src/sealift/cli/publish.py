@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +38,10 @@ EXPECTED = (".git", ".gitattributes", ".gitignore", manifest.CARD)
 @asked_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--private", is_flag=True, help="Make the repository private (on the Hub).")
-@click.option("-y", "--yes", is_flag=True, help="Ask nothing.")
+@click.option("--repair", is_flag=True, help="Read what is published first, and make anew what is damaged.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing, and replace another dataset that is there.")
 @shared_options
-def command(output: Output, asked: Asked, dry_run: bool, private: bool, yes: bool) -> None:
+def command(output: Output, asked: Asked, dry_run: bool, private: bool, repair: bool, yes: bool) -> None:
     """Pack files and tables into shards and publish them together.
 
     SPEC_OR_DIR is a spec (sealift.yaml) or a folder in a layout that `sealift init` recognises. Nothing is visible at
@@ -50,12 +52,14 @@ def command(output: Output, asked: Asked, dry_run: bool, private: bool, yes: boo
     if dry_run:
         show(output, spec, asked)
         return
-    if not yes:
-        _ask(Path(asked.to).expanduser() if asked.to else spec.path(spec.to or ""))
-    _tell(output, _publish(output, spec, asked))
+    if not yes and not _agreed(Path(asked.to).expanduser() if asked.to else spec.path(spec.to or "")):
+        output.say("nothing was published")
+        output.result({"to": None, "written": [], "deleted": []})
+        return
+    _tell(output, _publish(output, spec, asked, repair=repair, replace=yes))
 
 
-def _publish(output: Output, spec: Spec, asked: Asked) -> Built:
+def _publish(output: Output, spec: Spec, asked: Asked, *, repair: bool, replace: bool) -> Built:
     from sealift.build import build
     from sealift.plan import DEFAULT_MEMORY
 
@@ -67,21 +71,23 @@ def _publish(output: Output, spec: Spec, asked: Asked) -> Built:
             memory=asked.memory or DEFAULT_MEMORY,
             workers=asked.workers,
             strict=asked.strict,
+            repair=repair,
+            replace=replace,
             on_event=on_event,
         )
 
 
-def _ask(folder: Path) -> None:
+def _agreed(folder: Path) -> bool:
     """Ask before publishing into a folder that holds other things; refuse where nobody can answer."""
     if not folder.is_dir() or (folder / manifest.PATH).exists():
-        return
+        return True
     others = sorted(one.name for one in folder.iterdir() if one.name not in EXPECTED)
     if not others:
-        return
+        return True
     message = f"{folder} holds other things ({', '.join(others[:5])}{' …' if len(others) > 5 else ''})"
     if not sys.stdin.isatty():
         raise RequestError(message, hint="publish to a folder of its own, or add --yes")
-    click.confirm(f"{message}. Publish into it all the same?", abort=True, err=True)
+    return click.confirm(f"{message}; verify will find these unexpected. Publish into it all the same?", err=True)
 
 
 def _tell(output: Output, built: Built) -> None:
@@ -94,8 +100,8 @@ def _tell(output: Output, built: Built) -> None:
     else:
         output.say(f"{built.root} is up to date: nothing was written")
     if built.plan.rejects:
-        output.say(f"{built.plan.rejects} files were left out: see {manifest.REJECTS}")
-    output.say(f"prove it: sealift verify {built.root}")
+        output.say(f"{built.plan.rejects} files were left out: {built.root / manifest.REJECTS} lists them")
+    output.say(f"prove it: sealift verify {shlex.quote(str(built.root))}")
     output.result(
         {
             "to": str(built.root),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sealift.errors import DestinationError, RequestError
 from sealift.formats.card import check_card
 from sealift.formats.index import index_paths
-from sealift.formats.ranged import whole
+from sealift.formats.ranged import pieces, whole
 from sealift.model import manifest
 from sealift.model.entry import Entry
+from sealift.model.event import Advanced, Finished, OnEvent, Started, ignore
 from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, read_manifest
 from sealift.model.plan import Plan
 from sealift.model.receipt import Receipt
 from sealift.ports import Destination
+
+STAGE = "read"
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Reuse:
     files: tuple[PublishedFile, ...]
 
 
-def look(destination: Destination) -> Present:
-    """See what lies at the destination.
+def look(destination: Destination, *, repair: bool = False, on_event: OnEvent = ignore) -> Present:
+    """See what lies at the destination. With `repair` its files are read, and one that is damaged counts as not there.
 
     Raises:
         IntegrityError: there is a manifest, but it cannot be read.
@@ -59,7 +63,27 @@ def look(destination: Destination) -> Present:
         found = read_manifest(whole(destination, Entry(manifest.PATH, sizes[manifest.PATH])))
     if manifest.CARD in sizes:
         card = card_text(whole(destination, Entry(manifest.CARD, sizes[manifest.CARD])))
+    if repair and found is not None:
+        for path in _damaged(destination, found, sizes, on_event):
+            del sizes[path]
     return Present(sizes, found, card)
+
+
+def _damaged(destination: Destination, found: Manifest, sizes: Mapping[str, int], on_event: OnEvent) -> list[str]:
+    """The files whose bytes are not those that the manifest says."""
+    there = {path: (size, sha256) for path, (size, sha256) in found.paths().items() if sizes.get(path) == size}
+    on_event(Started(STAGE, sum(size for size, _ in there.values()), len(there)))
+    damaged = []
+    for path, (size, sha256) in there.items():
+        digest = hashlib.sha256()
+        for piece in pieces(destination, Entry(path, size)):
+            digest.update(piece)
+            on_event(Advanced(STAGE, len(piece)))
+        on_event(Advanced(STAGE, files=1))
+        if digest.hexdigest() != sha256:
+            damaged.append(path)
+    on_event(Finished(STAGE))
+    return damaged
 
 
 def card_text(data: bytes) -> str:
@@ -103,15 +127,24 @@ def reusable(plan: Plan, kept: Collection[str], present: Present) -> Reuse:
     return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
 
 
-def check(plan: Plan, kept: Collection[str], reuse: Reuse, present: Present, readme: str | None) -> None:
+def check(
+    plan: Plan, kept: Collection[str], reuse: Reuse, present: Present, readme: str | None, *, replace: bool
+) -> None:
     """See, before anything is packed, that nothing at the destination stands against the publication.
 
     Raises:
+        RequestError: another dataset is there (no column in common), and `replace` does not say that it may go.
         DestinationError: a file that is not ours is in the way, or a config that should stay is not whole.
         RequestError: the card that is to be kept cannot be read.
     """
     check_card(readme if readme is not None else present.card or "")
     old = () if present.manifest is None else present.manifest.configs
+    columns = {column: None for config in old for column in config.features}
+    if columns and not columns.keys() & plan.features.keys() and not replace:
+        raise RequestError(
+            f"the destination holds another dataset, with the columns {', '.join([*columns][:8])}",
+            hint="publish to a folder of its own, or add --yes (in Python: replace=True) to replace it",
+        )
     for config in old:
         if config.name in kept and config.name not in reuse.configs:
             raise DestinationError(

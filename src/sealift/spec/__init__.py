@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PrivateAttr, ValidationError
+from pydantic import ByteSize, PrivateAttr, TypeAdapter, ValidationError
 
 from sealift.errors import NotSupportedYet, RequestError, SealiftError, SpecError
 from sealift.spec.document import Document, Keys, dotted, nearest, read_document, read_environment_file
@@ -28,6 +28,7 @@ __all__ = [
     "Shards",
     "Spec",
     "Split",
+    "byte_size",
     "nearest",
     "read_environment_file",
 ]
@@ -170,6 +171,18 @@ def _hidden(error: SealiftError, document: Document) -> SealiftError:
     return type(error)(place + file + document.hide(rest), hint=document.hide(error.hint), **fields)
 
 
+def byte_size(said: int | str) -> int:
+    """Bytes, said as a number or as `512MB` (10^6) or `2GiB` (2^30).
+
+    Raises:
+        RequestError: it is neither.
+    """
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(said))
+    except ValidationError as error:
+        raise RequestError(f"{said!r} is no size", hint="write bytes as a number, or 512MB, or 2GiB") from error
+
+
 def where_to(said: str | None) -> tuple[Literal["folder", "hub"], str]:
     """Whether `to` names a folder or a Hub repository: `org/name` is the Hub; `./out`, `/data/out`, `out` are folders.
 
@@ -180,6 +193,12 @@ def where_to(said: str | None) -> tuple[Literal["folder", "hub"], str]:
         raise RequestError("nothing says where to publish", hint="add --to ./out, or `to:` to the spec")
     if said.startswith("hf://"):
         return "hub", said
+    if "://" in said:
+        raise NotSupportedYet(
+            f"publishing to {said.partition('://')[0]}:// is not supported yet",
+            hint="publish to a folder: --to ./out",
+            key="to",
+        )
     parts = said.split("/")
     if len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~"):
         return "hub", said

@@ -42,6 +42,11 @@ class Verified:
     bytes_read: int
     manifest: Manifest | None
 
+    def __repr__(self) -> str:
+        """In a few words: a notebook shows it."""
+        said = "proven" if self.proven else f"not proven, {len(self.problems)} problems"
+        return f"<{said} ({self.level})>"
+
     @property
     def proven(self) -> bool:
         """Whether the publication is proven at this level."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sealift.model.problem import Problem
 
-AGAIN = "publish again from the source"
-CARD_AGAIN = "publish again: the card's text is kept, its figures are written anew"
+AGAIN = "publish again with --repair"
+CARD_AGAIN = "publish again with --repair: the card's text is kept, its figures are written anew"
 LOOK = "publish again, or put the source back as it was"
 
 
