@@ -500,7 +500,7 @@ def test_a_signal_stops_cleanly_and_says_how_to_go_on(number: signal.Signals, tm
     assert process.returncode == 128 + number, stderr
     assert (tmp_path / "cleaned").exists()
     assert not (tmp_path / "swallowed").exists()
-    assert stderr.splitlines()[-2:] == [f"stopped by {number.name}", "try: run the same command again to go on"]
+    assert stderr.splitlines()[-2:] == [f"stopped by {number.name}", "try: run the same command again"]
     assert json.loads(stdout)["exit_code"] == 128 + number
 
 
@@ -618,3 +618,11 @@ def test_no_color_is_respected(tmp_path: Path) -> None:
 def test_a_terminal_with_quiet_gets_nothing(tmp_path: Path) -> None:
     """--quiet draws nothing on a terminal."""
     assert on_a_terminal(tmp_path, "--quiet", "bars") == ""
+
+
+@pytest.mark.parametrize(("done", "said"), [(5, False), (500, True)])
+def test_the_time_that_is_left_is_said_once_a_hundredth_is_done(done: int, said: bool) -> None:
+    """The pace of the first small files says nothing of the large ones."""
+    stage = Stage("pack", bytes_total=1000, files_total=None, now=0.0)
+    stage.advance(Advanced("pack", bytes=done), now=2.0)
+    assert ("left" in stage.figures(now=2.0)) == said

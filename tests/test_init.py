@@ -60,7 +60,7 @@ def test_the_spec_of_a_folder_publishes_what_the_folder_does(kind: str, tmp_path
     spec = tmp_path / "sealift.yaml"
     said = init.recognise(tmp_path / "in")
     assert said.name == layout
-    spec.write_text(init.spec_text(said, "in"))
+    spec.write_text(init.spec_text(said, "in", "./out"))
     text = spec.read_text()
     assert text.startswith("# ")
     assert yaml.safe_load(text)["from"] == "in"
@@ -96,7 +96,7 @@ ODD = [
 def test_names_survive_as_they_are(tmp_path: Path) -> None:
     """Classes may be called anything: the labels published are the folders' names, in order."""
     corpora.classes(tmp_path / "in", ODD, (), each=2)
-    (tmp_path / "sealift.yaml").write_text(init.spec_text(init.recognise(tmp_path / "in"), "in"))
+    (tmp_path / "sealift.yaml").write_text(init.spec_text(init.recognise(tmp_path / "in"), "in", "./out"))
     spec = Spec.load(tmp_path / "sealift.yaml")
     assert spec.features["label"].class_label == tuple(sorted(ODD))
     sealift.publish(spec, str(tmp_path / "out"), workers=1)
@@ -163,7 +163,7 @@ def test_a_class_a_file_is_no_class(tmp_path: Path) -> None:
     layout = init.recognise(tmp_path / "in")
     assert layout.name == "folder"
     assert layout.features == {}
-    text = init.spec_text(layout, "in")
+    text = init.spec_text(layout, "in", "./out")
     assert len(text) < 2000
     (tmp_path / "sealift.yaml").write_text(text)
     assert sealift.plan(tmp_path / "sealift.yaml")["configs"][0]["splits"][0]["rows"] == 300
@@ -209,7 +209,7 @@ def test_scans_without_sessions(tmp_path: Path) -> None:
     (tmp_path / "in/participants.tsv").write_text(
         "participant_id\tage at scan\tgroup\nsub-01\t31\tno\nsub-02\tn/a\tyes\n"
     )
-    (tmp_path / "sealift.yaml").write_text(init.spec_text(init.recognise(tmp_path / "in"), "in"))
+    (tmp_path / "sealift.yaml").write_text(init.spec_text(init.recognise(tmp_path / "in"), "in", "./out"))
     sealift.publish(tmp_path / "sealift.yaml", str(tmp_path / "out"), workers=1)
     rows: list[dict[str, Any]] = pq.read_table(next((tmp_path / "out/data").glob("*.parquet"))).to_pylist()
     assert [(row["subject_id"], row["age_at_scan"], row["group"]) for row in rows] == [

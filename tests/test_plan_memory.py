@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.planning import put
+from tests.planning import plan_of, put
 
 import sealift
 
@@ -149,3 +149,10 @@ def test_estimates_are_upper_bounds(tmp_path: Path) -> None:
     published = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in published) <= estimate["disk_bytes"]
     assert sealift.verify(tmp_path / "out").proven
+
+
+def test_a_footer_that_grows_counts(tmp_path: Path) -> None:
+    """A shard of many small row groups of many columns keeps their metadata until it is closed."""
+    table = pa.table({"id": pa.array(range(4000)), **{f"x{n}": pa.array(range(4000)) for n in range(200)}})
+    many = plan_of(put(tmp_path / "source", {}), table, shards={"row_group_rows": 2, "max_bytes": "10GB"})
+    assert many.estimate.memory > 2000 * 201 * 950

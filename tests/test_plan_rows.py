@@ -389,3 +389,19 @@ def test_a_query_that_gives_other_rows_each_time_is_warned_about(root: Path, col
     pq.write_table(pa.Table.from_pylist(PEOPLE), root / "people.parquet")
     made = plan_of(root, f"SELECT id, {column} AS x FROM people ORDER BY id", tables={"people": "people.parquet"})
     assert codes(made) == found
+
+
+def test_a_share_that_gets_no_row_is_warned_about(root: Path) -> None:
+    """With two groups, ten shares cannot all have rows: the plan names those that have none."""
+    rows = [{"id": number, "site": number % 2} for number in range(20)]
+    shares = {f"s{number}": 0.1 for number in range(10)}
+    made = plan_of(root, rows, split={**shares, "by": "site"})
+    empty = [one.message.split("`")[1] for one in made.problems if one.code == "empty-split"]
+    assert sorted({*empty, *made.splits}) == sorted(shares)
+    assert len(made.splits) <= 2
+
+
+def test_a_split_called_like_a_column_is_warned_about(root: Path) -> None:
+    """`split: site` is one split; who has a column of that name probably meant the column."""
+    made = plan_of(root, [{"id": 1, "site": "a"}], split="site")
+    assert codes(made) == ["split-is-column"]

@@ -33,7 +33,7 @@ def command(output: Output, folder: Path, target: Path, force: bool) -> None:
     layout = recognise(folder)
     source = os.path.relpath(folder, target.absolute().parent)
     try:
-        target.write_text(spec_text(layout, source), encoding="utf-8")
+        target.write_text(spec_text(layout, source, f"./{folder.resolve().name}-out"), encoding="utf-8")
     except OSError as error:
         raise DestinationError(f"{target}: {error.strerror}", hint="choose another place with -o") from error
     output.say(f"{folder} has a {layout.name} layout")

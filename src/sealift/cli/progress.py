@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from sealift.cli.output import Output
 from sealift.cli.redact import printable
 from sealift.cli.units import duration_text, size_text
-from sealift.model.event import Advanced, Event, Finished, OnEvent, Said, Started
+from sealift.model.event import Advanced, Event, Finished, OnEvent, Said, Started, Warned
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 5.0
 WINDOW_S = 30.0
+KNOWN_SHARE = 0.01
+"""How much must be done before the time that is left is said."""
 Clock = Callable[[], float]
 
 
@@ -82,7 +84,9 @@ class Stage:
             rest, rate = self.bytes_total - self.bytes, byte_rate
         else:
             rest, rate = (self.files_total or 0) - self.files, file_rate
-        return byte_rate, rest / rate if rest > 0 and rate > 0 else None
+        # The first files are the smallest ones: their pace says nothing of the rest.
+        known = rest > 0 and rate > 0 and (self.share() or 0) >= KNOWN_SHARE
+        return byte_rate, rest / rate if known else None
 
 
 class Lines:
@@ -100,6 +104,8 @@ class Lines:
         match event:
             case Said(message):
                 self.output.say(message)
+            case Warned(message):
+                self.output.warn(message)
             case Started():
                 self.stages[event.stage] = _opened(event, now)
             case Advanced():
@@ -132,6 +138,8 @@ class Bars:
         match event:
             case Said(message):
                 self.output.say(message)
+            case Warned(message):
+                self.output.warn(message)
             case Started():
                 self._start(event, now)
             case Advanced():

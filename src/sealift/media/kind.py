@@ -157,7 +157,9 @@ def vendor(module: str, extra: str) -> Any:
     except (ImportError, OSError) as error:  # OSError: a wrapper is there, its shared library is not
         package = module.partition(".")[0]
         raise MissingExtra(
-            f"{package} is needed to decode this", hint=f"pip install 'sealift[{extra}]'", extra=extra
+            f"{package} is needed to decode this",
+            hint=f"pip install 'sealift[{extra}]' (in a clone: pip install '.[{extra}]')",
+            extra=extra,
         ) from error
 
 

@@ -38,7 +38,14 @@ class Said:
     message: str
 
 
-Event = Started | Advanced | Finished | Said
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that may be wrong, in one line: to be told even to those who want to hear nothing else."""
+
+    message: str
+
+
+Event = Started | Advanced | Finished | Said | Warned
 OnEvent = Callable[[Event], None]
 
 

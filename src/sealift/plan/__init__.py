@@ -117,7 +117,7 @@ def _assemble(
         *limits.against_limits(paths, layout.shards, configs, gathered.splits),
         *limits.row_groups(layout.largest_group, int(spec.shards.row_group_bytes)),
         *limits.against_expectation(spec, resolved),
-        *memory.problems(layout.largest_light),
+        *memory.problems(layout.held),
     ]
     return Plan(
         ids={config.name: identity(spec, config, gathered, resolved, layout.shards) for config in configs},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sealift.model.plan import Also, Estimate
 from sealift.model.problem import Problem
-from sealift.plan.shards import Layout
+from sealift.plan.shards import LIGHT_COPIES, Layout
 
 DRIVER = 185_000_000
 """Peak anonymous memory of the driver's process beside DuckDB's share: interpreter, pyarrow, batches, progress.
@@ -18,8 +18,6 @@ media columns; the rest is for what allocators keep.
 """
 WORKER = 140_000_000
 """The same of a worker process, with its slice of media and its page index; 133 MB were measured."""
-LIGHT_COPIES = 6
-"""How often the light columns of a row group are in memory at once while it is written: read, encoded, compressed."""
 INDEX_RECORD = 256
 """Bytes of an index record beside its key and path: the names of config, split and shard, numbers, digest."""
 INDEX_FILE = 16_384
@@ -47,32 +45,31 @@ class Memory:
     @property
     def row_bytes(self) -> int:
         """The most that the light columns of one row may take."""
-        return max(0, self.budget - DRIVER) // LIGHT_COPIES
+        return (max(self.budget, LEAST) - DRIVER) // LIGHT_COPIES
 
-    def taken(self, workers: int, largest_light: int) -> int:
-        """The peak with so many workers, when the light columns of the largest row group have so many bytes."""
-        inside = LIGHT_COPIES * largest_light
-        return DRIVER + (inside if workers == 1 else workers * (WORKER + inside))
+    def taken(self, workers: int, held: int) -> int:
+        """The peak with so many workers, when each holds so many bytes of its shard (`Layout.held`)."""
+        return DRIVER + (held if workers == 1 else workers * (WORKER + held))
 
-    def fitting(self, largest_light: int) -> int:
+    def fitting(self, held: int) -> int:
         """How many workers fit, up to those asked for; at least one."""
-        fit = [count for count in range(1, self.workers + 1) if self.taken(count, largest_light) <= self.budget]
+        fit = [count for count in range(1, self.workers + 1) if self.taken(count, held) <= self.budget]
         return max(fit, default=1)
 
-    def problems(self, largest_light: int) -> Iterator[Problem]:
+    def problems(self, held: int) -> Iterator[Problem]:
         """Whether the work fits at all, and with all the workers that were asked for."""
-        least = max(LEAST, self.taken(1, largest_light))
+        least = max(LEAST, self.taken(1, held))
         if least > self.budget:
             yield Problem(
                 "memory-budget",
-                f"the work needs {least} bytes of memory, the budget is {self.budget}",
+                f"the work needs {least / 1e6:,.0f} MB of memory, the budget is {self.budget / 1e6:,.0f} MB",
                 place="--memory",
                 remedy="give more --memory, or lower `shards: {row_group_bytes: …}`",
             )
-        elif self.fitting(largest_light) < self.workers:
+        elif self.fitting(held) < self.workers:
             yield Problem(
                 "fewer-workers",
-                f"{self.workers} workers do not fit in {self.budget} bytes; {self.fitting(largest_light)} will run",
+                f"{self.workers} workers do not fit in {self.budget / 1e6:,.0f} MB; {self.fitting(held)} will run",
                 place="--memory",
                 remedy="give more --memory",
                 severity="warning",
@@ -85,12 +82,12 @@ def estimate(memory: Memory, layout: Layout, also: Sequence[Also], work: Path) -
     Disk counts what the run writes: the staged shards and tables, the index (in parts, then whole), and the plan's own
     files in `work`.
     """
-    workers = memory.fitting(layout.largest_light)
+    workers = memory.fitting(layout.held)
     media_bytes = sum(shard.media_bytes for shard in layout.shards)
     cells = sum(shard.cells for shard in layout.shards)
     index = layout.index_bytes + INDEX_RECORD * cells + INDEX_FILE * sum(1 + len(s.row_groups) for s in layout.shards)
     return Estimate(
-        memory=max(memory.taken(workers, layout.largest_light), min(memory.budget, memory.sql + DRIVER)),
+        memory=max(memory.taken(workers, layout.held), min(memory.budget, memory.sql + DRIVER)),
         disk=sum(shard.bound for shard in layout.shards)
         + sum(table.size for table in also)
         + 2 * index

@@ -17,11 +17,33 @@ def row_problems(spec: Spec, gathered: Gathered, resolved: Resolved, work: Path,
     """Everything that only all rows together can show. `memory` bounds DuckDB, in bytes."""
     if not sum(resolved.rows.values()):
         yield Problem("no-rows", "there are no rows", place="rows", remedy="check the query and the source")
+    yield from _splits(spec, gathered, resolved)
     files = [split.file.path for split in resolved.splits.values()]
     if spec.key and files:
         yield from _duplicates(spec, files, work, memory)
     if len(gathered.splits) > 1 and gathered.refs:
         yield from _shared(list(gathered.refs.values()), work, memory)
+
+
+def _splits(spec: Spec, gathered: Gathered, resolved: Resolved) -> Iterator[Problem]:
+    rows = resolved.rows
+    for name, share in (spec.split.shares or {}).items():
+        if not rows.get(name):
+            yield Problem(
+                "empty-split",
+                f"split `{name}` asks for {share:.0%} of the rows and gets none: its groups are few, or large",
+                place="split",
+                remedy="try another `seed`, or split `by` a column with more values",
+                severity="warning",
+            )
+    if spec.split.all in gathered.columns:
+        yield Problem(
+            "split-is-column",
+            f"all rows go into one split called `{spec.split.all}`, and there is a column of that name",
+            place="split",
+            remedy=f"if the column says the split: {{column: {spec.split.all}}}",
+            severity="warning",
+        )
 
 
 def _duplicates(spec: Spec, files: list[Path], work: Path, memory: int) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from sealift import media
 from sealift.errors import SourceChanged, SourceMissing
@@ -50,8 +51,9 @@ def _entries(plan: Plan, column: MediaColumn) -> list[Entry]:
     each = PROBED_FILES // max(1, len(plan.splits) * BLOCKS)
     for split in plan.splits:
         reader = RowReader(plan.rows_file(split), [column.name])
-        for first in sorted({reader.rows * block // BLOCKS for block in range(BLOCKS)}):
-            rows = reader.read(first, min(max(1, each), -(-reader.rows // BLOCKS)))
+        starts = sorted({reader.rows * block // BLOCKS for block in range(BLOCKS + 1)})
+        for first, following in pairwise(starts):
+            rows = reader.read(first, min(max(1, each), following - first))
             entries += cells_of(rows.column(column.name), column).entries()
     return entries[:PROBED_FILES]
 

@@ -20,6 +20,10 @@ from sealift.spec import Spec
 MAX_GROUP_ROWS = 100_000
 MOST_SHARDS = 100_000
 """As many files as the Hub takes in a repository; a plan of more would only fill the memory."""
+LIGHT_COPIES = 6
+"""How often the light columns of a row group are in memory at once while it is written: read, encoded, compressed."""
+FOOTER_CHUNK = 1024
+"""Bytes that a column of a row group takes in the footer that grows while a shard is written; 950 were measured."""
 
 assert MAX_ROW_GROUPS == parquet.MAX_ROW_GROUPS
 
@@ -35,7 +39,13 @@ class Layout:
     totals: list[ConfigSplit] = field(default_factory=list)
     largest_group: int = 0
     largest_light: int = 0
+    largest_footer: int = 0
     index_bytes: int = 0
+
+    @property
+    def held(self) -> int:
+        """What a worker holds at once of the shard that takes most: light columns, and the footer so far."""
+        return LIGHT_COPIES * self.largest_light + self.largest_footer
 
 
 def lay_out(spec: Spec, gathered: Gathered, resolved: Resolved, configs: Sequence[Config]) -> Layout:
@@ -59,6 +69,8 @@ def lay_out(spec: Spec, gathered: Gathered, resolved: Resolved, configs: Sequenc
             made.index_bytes += tally.index_bytes
             made.largest_group = max(made.largest_group, _largest(tally.bound.sums(), cuts))
             made.largest_light = max(made.largest_light, _largest(tally.light.sums(), cuts))
+            groups = max((len(one.groups) for one in cuts), default=0)
+            made.largest_footer = max(made.largest_footer, groups * len(config.columns) * FOOTER_CHUNK)
     return made
 
 

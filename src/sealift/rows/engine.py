@@ -6,7 +6,7 @@ import functools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -31,6 +31,10 @@ def connect(work: Path | None, memory: int, threads: int = 1) -> Iterator[duckdb
         try:
             for setting in _settings(spill, memory, threads):
                 run(con, f"SET {setting}")
+            with suppress(
+                duckdb.InvalidInputException
+            ):  # in a notebook without ipywidgets there is no bar to switch off
+                run(con, "SET enable_progress_bar=false")
             yield con
         finally:
             con.close()
@@ -46,7 +50,6 @@ def _settings(spill: str, memory: int, threads: int) -> Iterator[str]:
     yield "autoinstall_known_extensions=false"
     yield "autoload_known_extensions=false"
     yield "python_enable_replacements=false"
-    yield "enable_progress_bar=false"
 
 
 def run(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[object, ...]]:

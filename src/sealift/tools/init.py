@@ -66,13 +66,14 @@ def _write(source: LocalFolder, listing: Path) -> tuple[Path, ...]:
     return tuple((source.root / found).parent.parent for found in published)
 
 
-def spec_text(layout: Layout, source: str, to: str = "./out") -> str:
+def spec_text(layout: Layout, source: str, to: str) -> str:
     """A commented spec for the layout, ready to be changed by hand."""
     return "\n".join(_lines(layout, source, to)) + "\n"
 
 
 def _lines(layout: Layout, source: str, to: str) -> Iterator[str]:
-    yield f"# {SAID.get(layout.name, 'What was found here.')} Every key is explained in docs/spec.md."
+    said = SAID["metadata" if layout.name == "folder" and layout.tables else layout.name]
+    yield f"# {said} Every key is explained in docs/spec.md."
     yield from (f"# Note: {_printable(note)}" for note in layout.notes)
     yield f"to: {_plain(to)}  # a folder; org/name is the Hub"
     yield f"from: {_plain(source)}  # a relative path counts from this file"
