@@ -495,7 +495,7 @@ def test_a_missing_decoder_names_its_extra(name: str, module: str, extra: str, m
     assert probe(kind, data) is None
     with pytest.raises(MissingExtra) as caught:
         TYPES[kind].describe(data)
-    assert caught.value.hint == f"pip install 'sealift[{extra}]'"
+    assert caught.value.hint.startswith(f"pip install 'sealift[{extra}]'")
     assert caught.value.fields == {"extra": extra}
 
 
