@@ -19,6 +19,7 @@ from sealift.rows import bids, folder
 from sealift.rows.layout import Layout, Recognised
 from sealift.rows.recognise import recognise
 from sealift.rows.sql import Session
+from sealift.tools import init
 
 MEMORY = 96_000_000
 AUDIO, IMAGE, NIFTI = (
@@ -392,3 +393,22 @@ def test_a_layout_says_itself_as_a_spec(tree: Make) -> None:
     said = of(tree(BRAIN)).as_spec()
     assert list(said) == ["layout", "rows", "key", "split", "media"]
     assert said["key"] == ["subject_id", "session_id"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (b"id,scan\n1,/data/scans/a.nii.gz\n", "`scan` of people.csv holds absolute or Windows paths"),
+        (b"id,scan\n1,scans\\a.nii.gz\n", "`scan` of people.csv holds absolute or Windows paths"),
+        (b"id;scan\n1;scans/a.nii.gz\n", "people.csv"),
+        (b"id,age\n1,40\n", "no column of people.csv holds paths"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_a_note(tmp_path: Path, table: bytes, said: str) -> None:
+    """Where a table is there and another layout is taken, a note says why: nothing is passed over silently."""
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/a.nii.gz").write_bytes(b"x")
+    (tmp_path / "people.csv").write_bytes(table)
+    found = init.recognise(tmp_path)
+    assert found.name == "folder"
+    assert any(note.startswith("tables: not used: ") and said in note for note in found.notes)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from sealift.rows import engine, sql, tables
 
 OpenTable = Callable[[str], AbstractContextManager[str]]
 """From a path at the source to a file on this machine that holds the same: `Source.local_file`."""
+
+UNUSED = "tables: not used: "
+"""How the reason begins why tables that are there say nothing of the files."""
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -124,12 +127,16 @@ LayoutOf = Callable[[Tree], Layout | str]
 
 
 def first_that_fits(tree: Tree, layouts: Sequence[LayoutOf]) -> Recognised:
-    """What the first of the layouts that the tree has would say; without one, why each was refused."""
-    reasons = []
+    """What the first of the layouts that the tree has would say; without one, why each was refused.
+
+    That tables are there and cannot be used is a note of the layout that is taken instead.
+    """
+    reasons: list[str] = []
     for layout in layouts:
         found = layout(tree)
         if isinstance(found, Layout):
-            return Recognised(found)
+            unused = tuple(reason for reason in reasons if reason.startswith(UNUSED))
+            return Recognised(replace(found, notes=(*unused, *found.notes)))
         reasons.append(found)
     return Recognised(None, tuple(reasons))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sealift.errors import TableError
 from sealift.rows import engine, tables
-from sealift.rows.layout import Layout, Tree, slug
+from sealift.rows.layout import UNUSED, Layout, Tree, slug
 
 MOST_TABLES = 50
 SAMPLE = 1000
@@ -58,11 +58,12 @@ def layout(tree: Tree) -> Layout | str:
     """
     found, notes = _tables(tree)
     if not found:
-        return "; ".join(["tables: there is no table that can be read", *notes])
+        return UNUSED + "; ".join(notes) if notes else "tables: there is no table"
     paths = _paths(tree, found)
     if not paths:
-        return (
-            f"tables: no column of {', '.join(table.path for table in found[:5])} holds paths of files in the listing"
+        named = ", ".join(table.path for table in found[:5])
+        return UNUSED + "; ".join(
+            [f"no column of {named} holds paths of files in the listing", *notes, *_absolute(tree, found)]
         )
     counts = {table.path: int(tree.ask(f"SELECT count(*) FROM {table.source}")[0][0]) for table in found}
     best = min((t for t in found if t.path in paths), key=lambda t: (-len(paths[t.path]), -counts[t.path], t.path))
@@ -119,6 +120,16 @@ def _try(tree: Tree, table: _Table, column: str) -> None:
     pairs = f"(SELECT unnest({engine.texts(table.folders)}) AS folder), (SELECT unnest({engine.texts(bare)}) AS value)"
     place = f"{engine.text(table.path)}, {engine.text(column)}"
     engine.run(tree.con, f"INSERT INTO tried SELECT {place}, folder, folder || value FROM {pairs}")
+
+
+def _absolute(tree: Tree, found: list[_Table]) -> Iterator[str]:
+    """Columns that would hold paths, if these were written as the listing writes them."""
+    for table in found:
+        for column in table.texts():
+            outside = "regexp_matches(value, '^(/|[A-Za-z]:)[^ ]*[.][A-Za-z0-9.]+$') OR contains(value, chr(92))"
+            if tree.ask(f"SELECT 1 FROM ({table.each(column)}) WHERE {outside} LIMIT 1"):
+                said = "holds absolute or Windows paths: write them relative to the folder, with /"
+                yield f"`{column}` of {table.path} {said}"
 
 
 def _media(tree: Tree, table: _Table, paths: dict[str, str], notes: list[str]) -> dict[str, str | list[str]]:
