@@ -102,7 +102,7 @@ def row_groups(largest: int, row_group_bytes: int) -> Iterator[Problem]:
         yield _warning(
             "row-group-bytes",
             f"the largest row group has {largest} bytes; the viewer scans {ROW_GROUP_SCANNED} at most",
-            "none, if a single row is that large; else lower `shards: {row_group_bytes: …}`",
+            "lower `shards: {row_group_bytes: …}`, unless a single row is that large",
         )
     elif row_group_bytes > ROW_GROUP_ADVISED:
         yield _warning(
