@@ -364,3 +364,10 @@ def test_private_is_no_obstacle_to_a_folder(source: Path, tmp_path: Path) -> Non
     answer("publish", source / "sealift.yaml", "--to", tmp_path / "out", *ONE, "--private")
     said: dict[str, Any] = json.loads((tmp_path / "out/.sealift/manifest.json").read_text())
     assert said["spec"]["private"] is True
+
+
+def test_a_dry_run_says_where_it_would_go_and_what_would_be_left_out(source: Path, tmp_path: Path) -> None:
+    """Who looks before publishing learns the destination, and that nothing was written."""
+    ended = run("publish", source / "sealift.yaml", "--to", tmp_path / "out", "--dry-run")
+    assert f"this would go to {tmp_path / 'out'}; nothing was written" in ended.stderr
+    assert not (tmp_path / "out").exists()

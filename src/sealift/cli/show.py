@@ -43,6 +43,10 @@ def show(output: Output, spec: Spec, asked: Asked, check: int = 0) -> None:
         for problem in () if asked.strict else warnings(plan.problems):
             output.warn(str(problem))
         accept(plan, strict=asked.strict)
+        if plan.rejects:
+            output.say(f"{plan.rejects:,} files would be left out (missing: {spec.missing})")
+        if to := asked.to or spec.to:
+            output.say(f"this would go to {to}; nothing was written")
         output.result({**report(plan), "rows": [{"key": key, "cells": cells} for key, cells in rows]})
 
 
