@@ -22,10 +22,10 @@ from sealift.formats.index import (
     index_paths,
     write_index,
 )
+from sealift.formats.measured import Measured
 from sealift.formats.rowfile import REFERENCE
 from sealift.model.column import MediaColumn
 from sealift.model.receipt import INDEX_COLUMNS
-from sealift.publish.stage import Measured
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from sealift import media
 from sealift.errors import IntegrityError, SourceError
 from sealift.formats.features import Feature, footer_metadata
 from sealift.formats.index import INDEX, Cells, cells_of
+from sealift.formats.measured import Measured
 from sealift.formats.parquet import ShardWriter, storage_schema
 from sealift.formats.rowfile import KEY, RowReader
 from sealift.model.column import MediaColumn
@@ -26,13 +25,10 @@ from sealift.model.entry import Entry
 from sealift.model.event import Advanced, OnEvent
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.receipt import Finding, Receipt
-from sealift.ports import Reads, Sink, Stages
+from sealift.ports import Reads, Stages
 
 STAGE = "pack"
 REPORT_BYTES = 8 << 20
-PROBED = 4096
-BESIDE_BYTES = 64 << 10
-"""From this size on, the SHA-256 of a piece is taken in a thread while the piece is written."""
 NOTHING = blake3.blake3().digest()
 DIGEST_BYTES = len(NOTHING)
 
@@ -88,7 +84,7 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
     rows = RowReader(job.rows_file, [*job.columns, KEY])
     job.index_part.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        sink = stack.enter_context(_Hashing(stack.enter_context(job.stage.stage(job.shard.path))))
+        sink = stack.enter_context(Measured(stack.enter_context(job.stage.stage(job.shard.path))))
         cells = _CellBytes(job, on_event)
         light = pa.schema([rows.schema.field(name) for name in job.columns])
         schema = storage_schema(light, job.media, footer_metadata(job.features))
@@ -117,34 +113,6 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
         digest=cells.digest.hexdigest(),
         findings=cells.findings(),
     )
-
-
-class _Hashing:
-    """A sink that knows the SHA-256 and the size of what went through it. Use it with `with`."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._write: Callable[[Any], object] = sink.write
-        self.digest = hashlib.sha256()
-        self.size = 0
-
-    def __enter__(self) -> _Hashing:
-        self._beside = ThreadPoolExecutor(1)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._beside.shutdown()
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if len(data) < BESIDE_BYTES:
-            self.digest.update(data)
-            self._write(data)
-        else:
-            hashed = self._beside.submit(self.digest.update, data)
-            try:
-                self._write(data)
-            finally:
-                hashed.result()
-        self.size += len(data)
 
 
 class _CellBytes:
@@ -188,12 +156,12 @@ class _CellBytes:
         size = len(view)
         if size == entry.size:
             digest = blake3.blake3(view).digest()
-            head, tail = bytes(view[:PROBED]), bytes(view[-PROBED:])
+            head, tail = bytes(view[: media.VIEW]), bytes(view[-media.VIEW :])
         else:
             if not offset:
-                self._hasher, self._head, self._tail = blake3.blake3(), bytes(view[:PROBED]), b""
+                self._hasher, self._head, self._tail = blake3.blake3(), bytes(view[: media.VIEW]), b""
             self._hasher.update(view)
-            self._tail = (self._tail + bytes(view[-PROBED:]))[-PROBED:]
+            self._tail = (self._tail + bytes(view[-media.VIEW :]))[-media.VIEW :]
             if offset + size < entry.size:
                 self._advance(size, 0)
                 return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sealift.model.entry import Entry
 from sealift.ports import Reads
@@ -23,6 +24,15 @@ def span(reads: Reads, entry: Entry, start: int, size: int, slice_bytes: int = S
         view = buffer[: min(slice_bytes, size - offset)]
         reads.read_into(entry, start + offset, view)
         yield view
+
+
+def sha256(reads: Reads, entry: Entry, passed: Callable[[int], None]) -> str:
+    """The SHA-256 of the entry, read in slices; `passed` is told the bytes of each."""
+    digest = hashlib.sha256()
+    for piece in pieces(reads, entry):
+        digest.update(piece)
+        passed(len(piece))
+    return digest.hexdigest()
 
 
 def whole(reads: Reads, entry: Entry) -> bytes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sealift.errors import DestinationError, RequestError
 from sealift.formats.card import check_card
 from sealift.formats.index import index_paths
-from sealift.formats.ranged import pieces, whole
+from sealift.formats.ranged import sha256, whole
 from sealift.model import manifest
 from sealift.model.entry import Entry
 from sealift.model.event import Advanced, Finished, OnEvent, Started, ignore
@@ -71,17 +70,13 @@ def look(destination: Destination, *, repair: bool = False, on_event: OnEvent = 
 
 def _damaged(destination: Destination, found: Manifest, sizes: Mapping[str, int], on_event: OnEvent) -> list[str]:
     """The files whose bytes are not those that the manifest says."""
-    there = {path: (size, sha256) for path, (size, sha256) in found.paths().items() if sizes.get(path) == size}
+    there = {path: said for path, said in found.paths().items() if sizes.get(path) == said[0]}
     on_event(Started(STAGE, sum(size for size, _ in there.values()), len(there)))
     damaged = []
-    for path, (size, sha256) in there.items():
-        digest = hashlib.sha256()
-        for piece in pieces(destination, Entry(path, size)):
-            digest.update(piece)
-            on_event(Advanced(STAGE, len(piece)))
-        on_event(Advanced(STAGE, files=1))
-        if digest.hexdigest() != sha256:
+    for path, (size, expected) in there.items():
+        if sha256(destination, Entry(path, size), lambda read: on_event(Advanced(STAGE, read))) != expected:
             damaged.append(path)
+        on_event(Advanced(STAGE, files=1))
     on_event(Finished(STAGE))
     return damaged
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from sealift.formats.measured import Measured
 from sealift.formats.ranged import SLICE
 from sealift.model.manifest import PublishedFile
-from sealift.ports import Destination, Sink
+from sealift.ports import Destination
 
 
 class Stage:
@@ -23,8 +22,7 @@ class Stage:
     @contextmanager
     def file(self, path: str) -> Iterator[Measured]:
         """Write one file."""
-        with self._stager.stage(path) as sink:
-            measured = Measured(sink)
+        with self._stager.stage(path) as sink, Measured(sink) as measured:
             yield measured
         self.sizes[path] = measured.size
 
@@ -45,27 +43,3 @@ class Stage:
             while piece := data.read(SLICE):
                 sink.write(piece)
         return PublishedFile(path, role, sink.size, sink.digest.hexdigest())
-
-
-class Measured:
-    """A sink that knows the size and the SHA-256 of what went through; enough of a file for pyarrow."""
-
-    closed = False
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.digest = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: Any) -> int:
-        """Take all of the data; how many bytes that was."""
-        self._sink.write(data)
-        self.digest.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """The stage closes the file."""

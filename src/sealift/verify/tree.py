@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from sealift.errors import SealiftError
-from sealift.formats.ranged import pieces
+from sealift.formats.ranged import sha256
 from sealift.model import manifest
 from sealift.model.event import Advanced, OnEvent
 from sealift.model.manifest import Manifest
@@ -51,9 +50,6 @@ def _foreign(path: str) -> bool:
 
 
 def _digest(published: Published, path: str, on_event: OnEvent) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces(published, published.entry(path)):
-        digest.update(piece)
-        on_event(Advanced("verify", len(piece)))
+    digest = sha256(published, published.entry(path), lambda size: on_event(Advanced("verify", size)))
     on_event(Advanced("verify", files=1))
-    return digest.hexdigest()
+    return digest
