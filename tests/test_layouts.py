@@ -15,7 +15,7 @@ import pytest
 
 from sealift.model.entry import extension
 from sealift.ports import LISTING
-from sealift.rows import bids, folder
+from sealift.rows import bids, folder, query
 from sealift.rows.layout import Layout, Recognised
 from sealift.rows.recognise import recognise
 from sealift.rows.sql import Session
@@ -46,7 +46,7 @@ class Tree:
             for name, path in layout.tables.items():
                 session.add_table(name, str(self.root / path), path)
             session.add_listing(self.listing, bids.COLUMNS if layout.name == "bids" else "*")
-            assert not session.unordered(layout.rows)
+            assert not query.unordered(layout.rows)
             found: list[dict[str, Any]] = session.query(layout.rows).read_all().to_pylist()
         return found
 

@@ -19,11 +19,6 @@ class Comparison(Generic[Name]):
     different: tuple[Name, ...]
     extra: tuple[Name, ...]
 
-    @property
-    def agrees(self) -> bool:
-        """Whether both sets are equal."""
-        return not (self.missing or self.different or self.extra)
-
 
 def compare(expected: Mapping[Name, Value], found: Mapping[Name, Value]) -> Comparison[Name]:
     """Sort both sets' names: expected and there, not there, there with another value, and there besides."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -89,48 +90,12 @@ class Stage:
         return byte_rate, rest / rate if known else None
 
 
-class Lines:
-    """Talks in plain lines: one at most every five seconds, and one at the end of each stage."""
+class Listener(ABC):
+    """Takes events: what is said goes to the output, what stages do to those who show it."""
 
     def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
         self.output = output
         self.clock = clock
-        self.stages: dict[str, Stage] = {}
-        self._said_at = clock()
-
-    def __call__(self, event: Event) -> None:
-        """Take one event."""
-        now = self.clock()
-        match event:
-            case Said(message):
-                self.output.say(message)
-            case Warned(message):
-                self.output.warn(message)
-            case Started():
-                self.stages[event.stage] = _opened(event, now)
-            case Advanced():
-                self._advance(event, now)
-            case Finished(name):
-                stage = self.stages.pop(name, None)
-                self.output.say(f"{name}: done, {stage.summary(now)}" if stage else f"{name}: done")
-
-    def _advance(self, event: Advanced, now: float) -> None:
-        stage = self.stages.get(event.stage) or _opened(Started(event.stage), now)
-        self.stages[event.stage] = stage
-        stage.advance(event, now)
-        if now - self._said_at >= LINE_EVERY_S:
-            self._said_at = now
-            self.output.say(f"{stage.name}: {stage.figures(now)}")
-
-
-class Bars:
-    """Draws one bar a stage on a terminal, redrawn four times a second by a thread of rich's."""
-
-    def __init__(self, output: Output, drawn: Progress, clock: Clock = time.monotonic) -> None:
-        self.output = output
-        self.drawn = drawn
-        self.clock = clock
-        self.tasks: dict[str, tuple[TaskID, Stage]] = {}
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -146,6 +111,48 @@ class Bars:
                 self._advance(event, now)
             case Finished(name):
                 self._finish(name, now)
+
+    @abstractmethod
+    def _start(self, event: Started, now: float) -> object: ...
+
+    @abstractmethod
+    def _advance(self, event: Advanced, now: float) -> None: ...
+
+    @abstractmethod
+    def _finish(self, name: str, now: float) -> None: ...
+
+
+class Lines(Listener):
+    """Talks in plain lines: one at most every five seconds, and one at the end of each stage."""
+
+    def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
+        super().__init__(output, clock)
+        self.stages: dict[str, Stage] = {}
+        self._said_at = clock()
+
+    def _start(self, event: Started, now: float) -> Stage:
+        self.stages[event.stage] = _opened(event, now)
+        return self.stages[event.stage]
+
+    def _advance(self, event: Advanced, now: float) -> None:
+        stage = self.stages.get(event.stage) or self._start(Started(event.stage), now)
+        stage.advance(event, now)
+        if now - self._said_at >= LINE_EVERY_S:
+            self._said_at = now
+            self.output.say(f"{stage.name}: {stage.figures(now)}")
+
+    def _finish(self, name: str, now: float) -> None:
+        stage = self.stages.pop(name, None)
+        self.output.say(f"{name}: done, {stage.summary(now)}" if stage else f"{name}: done")
+
+
+class Bars(Listener):
+    """Draws one bar a stage on a terminal, redrawn four times a second by a thread of rich's."""
+
+    def __init__(self, output: Output, drawn: Progress, clock: Clock = time.monotonic) -> None:
+        super().__init__(output, clock)
+        self.drawn = drawn
+        self.tasks: dict[str, tuple[TaskID, Stage]] = {}
 
     def _start(self, event: Started, now: float) -> tuple[TaskID, Stage]:
         stage = _opened(event, now)
@@ -171,7 +178,7 @@ class Bars:
 
 @contextmanager
 def progress(output: Output) -> Iterator[OnEvent]:
-    """A listener that shows what it hears on stderr while the block runs: bars, lines, or with `--quiet` nothing.
+    """A listener that shows what it hears on stderr while the block runs: bars or lines; with `--quiet` warnings alone.
 
     Call it from one thread. What a run says (`Said`) goes to the log in every case.
     """

@@ -25,6 +25,9 @@ class Entry:
     version: str | None = None
 
 
+LEADING_DOT = r"^(\./+)+"
+"""What a path may begin with and the listing never does: `./audio/a.flac` is `audio/a.flac`."""
+
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 

@@ -15,8 +15,6 @@ from sealift.model.column import MediaColumn
 from sealift.plan.cut import Int64
 from sealift.plan.paths import lengths_of, listed, places_of
 
-Mask = npt.NDArray[np.bool_]
-
 REASONS = ("missing", "unreadable", "empty")
 """Why a cell cannot be used."""
 

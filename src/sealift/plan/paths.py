@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sealift.model.column import MediaColumn
+from sealift.model.entry import LEADING_DOT
 from sealift.plan.notes import Notes
 from sealift.spec import Spec
 
 REFS = pa.schema([("row", pa.int64()), ("element", pa.int32()), ("path", pa.string()), ("split", pa.string())])
 """A reference: the row's number, the cell's place in a list (-1 for a single cell), the path, and the row's split."""
 
-DOT = r"^(\./+)+"
 OUTSIDE = r"^/|(^|/)\.\.(/|$)|\x00"
 
 Int64 = npt.NDArray[np.int64]
@@ -60,7 +60,7 @@ def listed(lengths: Int64, flat: pa.Array, like: pa.Array) -> pa.Array:
 
 def _bare(paths: pa.Array) -> pa.Array:
     paths = paths.cast(pa.string())
-    return pc.replace_substring_regex(paths, DOT, "") if _any(pc.starts_with(paths, "./")) else paths
+    return pc.replace_substring_regex(paths, LEADING_DOT, "") if _any(pc.starts_with(paths, "./")) else paths
 
 
 def _any(found: pa.Array) -> bool:

@@ -13,7 +13,7 @@ from sealift.errors import RequestError, SealiftError
 from sealift.model.column import MediaColumn
 from sealift.model.problem import Problem
 from sealift.ports import Source
-from sealift.rows import bids, folder, frames
+from sealift.rows import bids, folder, frames, query
 from sealift.rows.sql import Session
 from sealift.spec import Spec
 
@@ -76,7 +76,7 @@ def open_rows(
         session.add_listing(listing, bids.COLUMNS if spec.layout == "bids" else "*")
         with _placed(spec, "rows"):
             reader = session.query(spec.rows, BATCH_ROWS)
-        yield reader, [*_unordered(session, spec.rows), *_changing(session, spec.rows)]
+        yield reader, [*_unordered(spec.rows), *_changing(spec.rows)]
 
 
 @contextmanager
@@ -89,8 +89,8 @@ def _placed(spec: Spec, *keys: str) -> Iterator[None]:
         raise type(error)(placed.message, hint=placed.hint, **{**error.fields, **placed.fields}) from error
 
 
-def _unordered(session: Session, sql: str) -> Iterator[Problem]:
-    if session.unordered(sql):
+def _unordered(sql: str) -> Iterator[Problem]:
+    if query.unordered(sql):
         yield Problem(
             "unordered-rows",
             "the query joins or groups and has no ORDER BY, so the order of its rows may differ between machines",
@@ -100,8 +100,8 @@ def _unordered(session: Session, sql: str) -> Iterator[Problem]:
         )
 
 
-def _changing(session: Session, sql: str) -> Iterator[Problem]:
-    if found := session.changing(sql):
+def _changing(sql: str) -> Iterator[Problem]:
+    if found := query.changing(sql):
         yield Problem(
             "changing-rows",
             f"the query gives other rows each time it runs: {', '.join(found)}",

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from sealift.errors import RequestError, SourceError, TableError
+from sealift.model.entry import LEADING_DOT
 from sealift.rows import engine
 
 BATCH = 8192
@@ -32,7 +33,7 @@ RESOLVED = pa.schema(
 )
 """What `resolve` yields; size, version and readable are null where the path was not found."""
 
-BARE_PATH = "CASE WHEN starts_with(path, './') THEN regexp_replace(path, '^(\\./+)+', '') ELSE path END"
+BARE_PATH = f"CASE WHEN starts_with(path, './') THEN regexp_replace(path, '{LEADING_DOT}', '') ELSE path END"
 """A reference as the listing writes it: `./audio/a.flac` is `audio/a.flac`."""
 
 

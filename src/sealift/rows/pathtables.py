@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sealift.errors import TableError
+from sealift.model.entry import LEADING_DOT
 from sealift.rows import engine, tables
 from sealift.rows.layout import UNUSED, Layout, Tree, slug
 
@@ -116,7 +117,7 @@ def _try(tree: Tree, table: _Table, column: str) -> None:
     values = [str(row[0]) for row in tree.ask(sample)]
     if not any("." in value or "/" in value for value in values):
         return
-    bare = [re.sub(r"^(\./+)+", "", value) for value in values]
+    bare = [re.sub(LEADING_DOT, "", value) for value in values]
     pairs = f"(SELECT unnest({engine.texts(table.folders)}) AS folder), (SELECT unnest({engine.texts(bare)}) AS value)"
     place = f"{engine.text(table.path)}, {engine.text(column)}"
     engine.run(tree.con, f"INSERT INTO tried SELECT {place}, folder, folder || value FROM {pairs}")

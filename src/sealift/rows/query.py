@@ -23,6 +23,7 @@ ROW_FUNCTIONS = frozenset(
 ONE_SELECT = "write one SELECT (WITH …, FROM … and VALUES … are fine); sealift itself writes the files"
 
 
+@functools.lru_cache(maxsize=16)
 def parse(sql: str) -> Node:
     """The syntax tree of the one SELECT that this is; nothing is run.
 

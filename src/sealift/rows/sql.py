@@ -117,14 +117,6 @@ class Session:
             raise TableError(self._said(error), hint=self._tables_hint(), key="rows") from error
         return normalise(self._open, batch_rows)
 
-    def unordered(self, sql: str) -> bool:
-        """True if the query does not fix the order of its rows; see `query.unordered`."""
-        return query.unordered(sql)
-
-    def changing(self, sql: str) -> list[str]:
-        """What makes the query give other rows each time; see `query.changing`."""
-        return query.changing(sql)
-
     def columns(self) -> dict[str, list[tuple[str, str]]]:
         """The columns, (name, DuckDB type), of every table and of `files`, by table."""
         return {name: tables.columns(self._con, engine.name(name)) for name in self._names()}
