@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONTRACTS = ROOT / ".importlinter"
-HEAVY = ("pyarrow", "duckdb", "pydantic", "huggingface_hub", "numpy", "datasets", "pandas", "polars")
+HEAVY = ("pyarrow", "duckdb", "pydantic", "huggingface_hub", "hf_xet", "starlette", "uvicorn", "numpy", "datasets", "pandas", "polars")
 VENDORS = (*HEAVY, "rich", "click", "yaml", "blake3", "nibabel", "soundfile", "PIL", "mido", "av", "pypdf", "torch")
 
 

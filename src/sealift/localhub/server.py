@@ -1,0 +1,111 @@
+"""The process: one listening socket on loopback, a line when it is ready, a clean stop on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import signal
+import socket
+import threading
+from asyncio import BaseTransport, Transport
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sealift.localhub.app import opened
+from sealift.localhub.faults import HANG_UP
+from sealift.localhub.settings import Settings
+
+GRACE = 3
+"""Seconds that answers under way have to end after the stop signal."""
+KEEP_ALIVE = 300
+"""Seconds that a connection may be idle: longer than any client keeps one, so that no request meets a closing one."""
+
+
+class RootInUse(Exception):
+    """Another process serves this root."""
+
+
+def serve(settings: Settings, ready: Callable[[Mapping[str, str]], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once, with address and tokens, when requests are answered.
+
+    Raises:
+        RootInUse: another process serves this root.
+        OSError: the port is taken, or the root cannot be written.
+    """
+    with _only_one(settings.root), opened(settings) as (app, tokens):
+        listening = socket.create_server(("127.0.0.1", settings.port))
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            app,
+            http=_Connection,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
+        )
+        server = _Server(config, lambda: ready({"endpoint": address, **tokens, "root": str(settings.root)}))
+        asyncio.run(server.serve(sockets=[listening]))
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and does not raise the stop signal again after a clean stop."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+class _Connection(H11Protocol):
+    """A connection that answers at once, and whose requests may hang up on the client: faults on demand need that."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        # asyncio does so for sockets that say they are TCP; one that was made with the default protocol does not.
+        # Without it, each answer of two packets waits 40 ms for the acknowledgement of the first.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(cast(Transport, transport))
+        self.app = _with_hang_up(self.app, cast(Transport, transport))
+
+
+def _with_hang_up(app: ASGIApp, transport: Transport) -> ASGIApp:
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("extensions", {})[HANG_UP] = transport.abort
+        await app(scope, receive, send)
+
+    return called
+
+
+@contextmanager
+def _only_one(root: Path) -> Iterator[None]:
+    """Hold the root; a killed process holds nothing."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(root / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RootInUse(f"{root} is served by another process; stop that one or choose another --root") from error
+        yield
