@@ -72,7 +72,7 @@ contracts: $(VENV)/.ready-dev
 	@$(BIN)/lint-imports
 
 docs: $(VENV)/.ready-dev
-	@$(BIN)/pytest $(ARGS) tests/test_docs.py
+	@$(BIN)/pytest $(ARGS) tests/test_docs.py tests/test_docs_hub.py
 
 # The tests hold the documents too.
 check: lint types contracts test

@@ -56,7 +56,7 @@ def test_rows_may_come_in_any_form(form: str, source: Path, tmp_path: Path) -> N
     """A table, a frame, a relation or an iterator with the same rows publishes the same files."""
     sealift.publish(pa.table(ROWS), tmp_path / "table", from_=str(source), **SAID)
     built = sealift.publish(FORMS[form](), tmp_path / "other", from_=str(source), **SAID)
-    assert (built.packed, built.root) == (1, tmp_path / "other")
+    assert (built.packed, built.to) == (1, str(tmp_path / "other"))
     assert published(tmp_path / "other") == published(tmp_path / "table")
     assert sealift.verify(tmp_path / "other", against=pa.table(ROWS), from_=str(source), **_without_workers()).proven
 
@@ -161,7 +161,7 @@ def test_help_tells_how_to_begin() -> None:
     for line in (
         "publish(what: 'Any'",
         "plan(what: 'Any'",
-        "verify(folder: ",
+        "verify(where: ",
         "Pack and publish, and return",
         "Raises:",
     ):
@@ -176,8 +176,8 @@ def test_events_add_up(workers: int, source: Path, tmp_path: Path) -> None:
     sealift.publish(pa.table(ROWS), tmp_path / "out", from_=str(source), on_event=events.append, **said)
     sealift.verify(tmp_path / "out", on_event=events.append)
     begun = [event for event in events if isinstance(event, Started)]
-    assert [event.stage for event in begun] == ["plan", "pack", "verify"]
-    assert [event.stage for event in events if isinstance(event, Finished)] == ["plan", "pack", "verify"]
+    assert [event.stage for event in begun] == ["plan", "pack", "publish", "verify"]
+    assert [event.stage for event in events if isinstance(event, Finished)] == ["plan", "pack", "publish", "verify"]
     size = sum((source / str(path)).stat().st_size for path in ROWS["image"])
     assert (begun[1].bytes, begun[1].files) == (size, 12)
     for stage in begun[1:]:

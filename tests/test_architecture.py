@@ -11,8 +11,23 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONTRACTS = ROOT / ".importlinter"
-HEAVY = ("pyarrow", "duckdb", "pydantic", "huggingface_hub", "hf_xet", "starlette", "uvicorn", "numpy", "datasets", "pandas", "polars")
-VENDORS = (*HEAVY, "rich", "click", "yaml", "blake3", "nibabel", "soundfile", "PIL", "mido", "av", "pypdf", "torch")
+HEAVY = ("pyarrow", "duckdb", "pydantic", "huggingface_hub", "hf_xet", "numpy", "datasets", "pandas", "polars")
+VENDORS = (
+    *HEAVY,
+    "starlette",
+    "uvicorn",
+    "rich",
+    "click",
+    "yaml",
+    "blake3",
+    "nibabel",
+    "soundfile",
+    "PIL",
+    "mido",
+    "av",
+    "pypdf",
+    "torch",
+)
 
 
 def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:

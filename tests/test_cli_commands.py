@@ -72,7 +72,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["publish", "SPEC", "--to", "OUT", "--workers", "0"], "--workers"),
     (["publish", "SPEC", "--to", "OUT", "--configs", "audio", "nope"], "there is no config `nope`"),
     (["publish", "SPEC", "more", "--to", "OUT"], "unexpected extra argument (more)"),
-    (["publish", "SPEC", "--to", "org/name"], "not supported yet"),
+    (["publish", "SPEC", "--to", "org/na me"], "does not take the name"),
     (["plan", "SPEC", "--check", "-1"], "--check"),
     (["verify", "nowhere"], "there is no folder nowhere"),
     (["verify", ".", "--level", "deep"], "'tree', 'footers', 'rows', 'full'"),

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +28,26 @@ shards: {max_bytes: 268MB}
 KB, MB = 1000, 1_000_000
 
 
-def corpus(folder: Path, sizes: list[int]) -> Path:
-    """Files of these sizes that take no room on the disk, and a table about them with words and numbers."""
-    paths = []
+def corpus(folder: Path, sizes: list[int], *, random: bool = False) -> Path:
+    """Files of these sizes, and a table about them with words and numbers.
+
+    The files take no room on the disk, unless they are `random`: then nothing in them is there twice.
+    """
+    paths, dice = [], np.random.default_rng(len(sizes))
     for number, size in enumerate(sizes):
         path = f"files/{number // 5000}/{number:06d}.bin"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         with open(folder / path, "wb") as file:
+            if random:
+                for start in range(0, size, MB):
+                    file.write(dice.bytes(min(MB, size - start)))
             file.truncate(size)
         paths.append(path)
     count = len(sizes)
     table = {"id": [f"row-{number:06d}" for number in range(count)], "file": paths}
     table |= {f"word_{column}": [f"word{number * column % 997}" for number in range(count)] for column in range(4)}
-    random = np.random.default_rng(0)
-    numbers = {f"number_{column}": random.random(count) for column in range(20)}
+    chance = np.random.default_rng(0)
+    numbers = {f"number_{column}": chance.random(count) for column in range(20)}
     pq.write_table(pa.table({**table, **numbers}), folder / "rows.parquet")
     (folder / "sealift.yaml").write_text(SPEC)
     return folder / "sealift.yaml"
@@ -67,14 +75,51 @@ def anonymous(pid: int) -> int:
 
 def peak(spec: Path, out: Path, memory: int, workers: int) -> int:
     """The most that the tree of `sealift publish` held at any moment."""
-    command = [str(COMMAND), "publish", str(spec), "--to", str(out), "--quiet"]
-    command += ["--memory", str(memory), "--workers", str(workers)]
-    most, child = 0, subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    return watched([str(spec), "--to", str(out), "--memory", str(memory), "--workers", str(workers)]).memory
+
+
+@dataclass
+class Seen:
+    """What a run took, at most: anonymous memory, bytes written to disks, and the size of its temporary folder."""
+
+    memory: int = 0
+    written: int = 0
+    temporary: int = 0
+
+
+def watched(given: list[str], environment: dict[str, str] | None = None, temporary: Path | None = None) -> Seen:
+    """Run `sealift publish` with these arguments, which must succeed, and look at its whole tree all the time."""
+    seen, written = Seen(), dict[int, int]()
+    child = subprocess.Popen([str(COMMAND), "publish", *given, "--quiet"], stdout=subprocess.DEVNULL, env=environment)
     while child.poll() is None:
-        most = max(most, sum(map(anonymous, tree(child.pid))))
+        pids = [*tree(child.pid)]
+        seen.memory = max(seen.memory, sum(map(anonymous, pids)))
+        written.update({pid: max(written.get(pid, 0), disk_writes(pid)) for pid in pids})
+        if temporary is not None:
+            seen.temporary = max(seen.temporary, folder_size(temporary))
         time.sleep(0.005)
     assert child.returncode == 0
-    return most
+    seen.written = sum(written.values())
+    return seen
+
+
+def disk_writes(pid: int) -> int:
+    """Bytes that the process has caused to be written to a disk."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the files in a folder, at this moment."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(where, name)).st_size
+    return total
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.albums import (
     write_tracks,
 )
 
-from sealift.build import build, verify_folder
+from sealift.build import build, verify_published
 from sealift.errors import DestinationError, RequestError, SpecError
 from sealift.formats.card_section import BEGIN, END
 from sealift.model import manifest
@@ -53,7 +53,7 @@ def out(source: Path, tmp_path: Path) -> Path:
 def proven(out: Path) -> bool:
     """Whether everything in the folder is what its manifest says."""
     with TemporaryDirectory() as work:
-        verified = verify_folder(out, Path(work))
+        verified = verify_published(str(out), Path(work))
     assert verified.problems == ()
     return True
 

@@ -445,3 +445,24 @@ def test_an_address_that_is_not_known_is_no_folder(to: str) -> None:
     """What looks like an address is not taken for the name of a folder."""
     with pytest.raises(NotSupportedYet):
         where_to(to)
+
+
+@pytest.mark.parametrize(
+    ("to", "kind"),
+    [
+        ("org/name", "hub"),
+        ("org/name@v2", "hub"),
+        ("org/name@refs/pr/1", "hub"),
+        ("hf://datasets/org/name@a/b", "hub"),
+        ("https://hub.example/datasets/org/name", "hub"),
+        ("./out", "folder"),
+        ("../org/name", "folder"),
+        ("/data/out", "folder"),
+        ("./out@home", "folder"),
+        ("~/out", "folder"),
+        ("out", "folder"),
+    ],
+)
+def test_repositories_and_folders_are_told_apart(to: str, kind: str) -> None:
+    """`org/name` is a repository, with any revision after the @; a path is a folder."""
+    assert where_to(to) == (kind, to)

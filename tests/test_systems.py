@@ -1,9 +1,13 @@
-"""The main job on whole datasets: published by the command, read by `datasets`, equal to the source to the byte."""
+"""The main job on whole datasets: published by the command, read by `datasets`, equal to the source to the byte.
+
+The two systems go to folders; with SEALIFT_SYSTEMS_ON_HUB set, to the Hub that HF_ENDPOINT and HF_TOKEN name.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,42 +19,56 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import snapshot_download
 from tests import corpora
 from tests.command import answer, process
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"one": {"train": 20, "validation": 5, "test": 5}, "zwei": {"train": 12, "validation": 4, "test": 4}}
 WIDTHS = {"audio": 26, "midi_only": 25, "labels_only": 24}
+ON_HUB = "SEALIFT_SYSTEMS_ON_HUB" in os.environ
+
+
+def destination(folder: Path, name: str) -> str:
+    """Where a system is published."""
+    return f"systems/{name}" if ON_HUB else str(folder / f"out-{name}")
+
+
+def files_of(out: str) -> Path:
+    """The published files, in a folder: that itself, or what a snapshot of the repository has."""
+    return Path(snapshot_download(out, repo_type="dataset")) if ON_HUB else Path(out)
 
 
 @pytest.fixture(scope="module")
-def music(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+def music(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
     """Two corpora of the music layout, (source, published), both by the spec that lies in the first."""
     folder = tmp_path_factory.mktemp("music")
     corpora.music(folder / "one", "one")
     corpora.music(folder / "zwei", "zwei", players=5, takes=4)
-    ended = process("publish", folder / "one/sealift.yaml", "--to", folder / "out-one")
+    spec, to = folder / "one/sealift.yaml", {seed: destination(folder, seed) for seed in ("one", "zwei")}
+    ended = process("publish", spec, "--to", to["one"])
     assert ended.returncode == 0, ended.stderr
-    answer(
-        "publish", folder / "one/sealift.yaml", "--from", folder / "zwei", "--to", folder / "out-zwei", "--workers", 1
-    )
-    return {seed: (folder / seed, folder / f"out-{seed}") for seed in ("one", "zwei")}
+    answer("publish", spec, "--from", folder / "zwei", "--to", to["zwei"], "--workers", 1)
+    return {seed: (folder / seed, to[seed]) for seed in to}
 
 
 @pytest.fixture(scope="module")
-def bids(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+def bids(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
     """Two BIDS corpora, (source, published), both by the spec that lies in the first."""
     folder = tmp_path_factory.mktemp("bids")
     corpora.bids(folder / "A", "A")
     corpora.bids(folder / "Q", "Q", shape=(12, 14, 8))
-    answer("publish", folder / "A/sealift.yaml", "--to", folder / "out-A", "--workers", 1)
-    answer("publish", folder / "A/sealift.yaml", "--from", folder / "Q", "--to", folder / "out-Q", "--workers", 1)
-    return {seed: (folder / seed, folder / f"out-{seed}") for seed in "AQ"}
+    spec, to = folder / "A/sealift.yaml", {seed: destination(folder, seed) for seed in "AQ"}
+    answer("publish", spec, "--to", to["A"], "--workers", 1)
+    answer("publish", spec, "--from", folder / "Q", "--to", to["Q"], "--workers", 1)
+    return {seed: (folder / seed, to[seed]) for seed in to}
 
 
-def load(out: Path, config: str | None = None, **options: Any) -> Any:
-    """What `load_dataset` makes of the folder, its checks of the card's counts on."""
-    return datasets.load_dataset(str(out), config, cache_dir=str(out.with_name(f"cache-{out.name}")), **options)
+def load(out: str | Path, config: str | None = None, **options: Any) -> Any:
+    """What `load_dataset` makes of it, its checks of the card's counts on."""
+    out = Path(out) if os.path.isabs(out) else out
+    cache = out.with_name(f"cache-{out.name}") if isinstance(out, Path) else None
+    return datasets.load_dataset(str(out), config, cache_dir=cache and str(cache), **options)
 
 
 def stored(dataset: Any) -> Iterator[dict[str, Any]]:
@@ -102,8 +120,8 @@ def test_music_has_the_features_that_loaders_decode(music: Any) -> None:
     assert features["midi"] == datasets.Value("binary")
     assert [*features][:3] == ["sample_id", "player_id", "pattern"]
     assert [*features][-len(corpora.SCORES) :] == [*corpora.SCORES]
-    assert datasets.get_dataset_config_names(str(out)) == ["audio", "midi_only", "labels_only"]
-    assert datasets.get_dataset_default_config_name(str(out)) == "audio"
+    assert datasets.get_dataset_config_names(out) == ["audio", "midi_only", "labels_only"]
+    assert datasets.get_dataset_default_config_name(out) == "audio"
 
 
 def test_no_player_is_in_two_splits(music: Any) -> None:
@@ -117,22 +135,23 @@ def test_tables_beside_the_data_join(music: Any) -> None:
     """The tables of `also:` are the source's, byte for byte, and join with the rows on sample_id in pandas."""
     source, out = music["one"]
     rows = pd.concat(dataset.to_pandas() for dataset in load(out, "labels_only").values())
+    files = files_of(out)
     for name in ("strokes", "measures"):
-        table = out / f"auxiliary/{name}.parquet"
+        table = files / f"auxiliary/{name}.parquet"
         assert table.read_bytes() == (source / f"labels/{name}.parquet").read_bytes()
         beside = pd.read_parquet(table)
         assert len(beside.merge(rows, on="sample_id")) == len(beside) > 0
-    assert set(pd.read_parquet(out / "auxiliary/measures.parquet").sample_id) == set(rows.sample_id)
+    assert set(pd.read_parquet(files / "auxiliary/measures.parquet").sample_id) == set(rows.sample_id)
 
 
 def test_the_folder_is_laid_out_as_on_the_hub(music: Any) -> None:
     """Shards are `<config>/<split>-<number>-of-<count>.parquet`, several of them, with several row groups each."""
-    _, out = music["one"]
-    shards = sorted(out.glob("audio/train-*.parquet"))
+    files = files_of(music["one"][1])
+    shards = sorted(files.glob("audio/train-*.parquet"))
     assert len(shards) >= 3
     assert [one.name for one in shards] == [f"train-{n:05}-of-{len(shards):05}.parquet" for n in range(len(shards))]
     assert max(pq.read_metadata(one).num_row_groups for one in shards) >= 2
-    assert (out / "labels_only/test-00000-of-00001.parquet").is_file()
+    assert (files / "labels_only/test-00000-of-00001.parquet").is_file()
 
 
 @pytest.mark.parametrize("seed", ["A", "Q"])

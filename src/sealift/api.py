@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
-from sealift.build import Built, build, planned, verify_folder
+from sealift.build import Built, build, planned, verify_published
+from sealift.build.places import Access
+from sealift.errors import RequestError
 from sealift.model.event import OnEvent, ignore
 from sealift.plan import DEFAULT_MEMORY
 from sealift.plan.report import report
@@ -27,16 +29,23 @@ def publish(
     strict: bool = False,
     repair: bool = False,
     replace: bool = False,
+    purge: bool = False,
+    commits: Literal["one", "per-config"] = "one",
+    endpoint: str | None = None,
+    token: str | None = None,
+    staging: int | str | None = None,
     on_event: OnEvent = ignore,
     **keys: Any,
 ) -> Built:
-    """Pack and publish, and return what was done. The same again changes nothing.
+    """Pack and publish, and return what was done, its `revision` among it. The same again changes nothing.
 
     `what` is a `Spec`, the path of a spec file or of a folder whose layout is recognised, or the rows themselves (a
     pyarrow Table, a pandas or polars frame, a DuckDB relation, record batches) with the keys of a spec beside:
-    `media=`, `key=`, `from_=` and so on. `to` is a folder. `memory` bounds the peak anonymous memory of all processes,
-    in bytes or as "512MB"; `strict`, `repair` and `replace` are `--strict`, `--repair` and, for another dataset that is
-    there, `--yes`. `on_event` gets the values of `sealift.model.event` as the work goes on, in the calling thread.
+    `media=`, `key=`, `from_=` and so on. `to` is a folder, or `org/name` on the Hub that `endpoint` and `token` reach
+    (default: HF_ENDPOINT and HF_TOKEN, or what `hf auth login` has kept). `memory` bounds the peak anonymous memory of
+    all processes, in bytes or as "512MB"; `strict`, `repair`, `purge`, `commits`, `staging` and, for another dataset
+    that is there, `replace` are `--strict`, `--repair`, `--purge` (nobody is asked), `--commits`, `--staging` and
+    `--yes`. `on_event` gets the values of `sealift.model.event` as the work goes on, in the calling thread.
 
     Raises:
         SealiftError: with what to do next; the destination is as it was.
@@ -51,6 +60,9 @@ def publish(
         strict=strict,
         repair=repair,
         replace=replace,
+        purge=purge,
+        commit_per_config=_per_config(commits),
+        access=Access(endpoint, token, None if staging is None else byte_size(staging)),
         on_event=on_event,
     )
 
@@ -80,25 +92,39 @@ def plan(
 
 
 def verify(
-    folder: str | os.PathLike[str],
+    where: str | os.PathLike[str],
     level: Level = "full",
     *,
+    revision: str | None = None,
     against: Any = None,
+    endpoint: str | None = None,
+    token: str | None = None,
     memory: int | str = DEFAULT_MEMORY,
     on_event: OnEvent = ignore,
     **keys: Any,
 ) -> Verified:
-    """Prove a published folder up to a level; `against` a spec or rows (as for `publish`), beside the source, too.
+    """Prove a published folder or repository up to a level; `against` a spec or rows (as for `publish`), beside the
+    source, too. `revision` is a branch, tag or commit of a repository.
 
     What is wrong is in the answer's `problems`, not raised; `memory` is that of the plan made anew for `against`.
 
     Raises:
-        SourceError: the folder cannot be listed.
-        SealiftError: there is no plan to be made of what `against` says.
+        RequestError: there is no such folder.
+        SourceMissing: there is no such repository or revision, or the token may not see it.
+        SealiftError: it cannot be listed, or there is no plan to be made of what `against` says.
     """
     spec = None if against is None else _spec(against, keys)
     with TemporaryDirectory(prefix="sealift-") as work:
-        return verify_folder(Path(folder), Path(work), level, spec, memory=byte_size(memory), on_event=on_event)
+        return verify_published(
+            os.fspath(where),
+            Path(work),
+            level,
+            spec,
+            revision=revision,
+            access=Access(endpoint, token),
+            memory=byte_size(memory),
+            on_event=on_event,
+        )
 
 
 def _spec(what: Any, keys: dict[str, Any]) -> Spec:
@@ -116,6 +142,12 @@ def _spec_at(path: Path) -> Spec:
     if path.is_dir():
         return Spec(from_=str(path.absolute()), **recognise(path).as_spec())
     return Spec.load(path)
+
+
+def _per_config(commits: str) -> bool:
+    if commits not in ("one", "per-config"):
+        raise RequestError(f"commits={commits!r}", hint='say "one" or "per-config"')
+    return commits == "per-config"
 
 
 def _text(to: str | os.PathLike[str] | None) -> str | None:

@@ -11,6 +11,10 @@
     ├── PlanRefused             mend what the plan's problems name               4
     ├── SampleError             drop the sample, or stop                         5
     ├── DestinationError        make room or get rights at the destination       6
+    │   ├── AccessDenied        … a token, or a right that it lacks              6
+    │   ├── DestinationChanged  … run again: another has changed it              6
+    │   ├── DestinationBusy     … wait `retry_after_s`, and run again            6
+    │   └── AnswerLost          … look at the destination before anything else   6
     ├── IntegrityError          stop: bytes disagree                             7
     ├── MissingExtra            install the extra that is named                  8
     └── Stopped                 run the same command again                     130
@@ -110,6 +114,22 @@ class DestinationError(SealiftError):
     """The destination cannot take the files: no room, no rights, or files that are not ours."""
 
     exit_code = 6
+
+
+class AccessDenied(DestinationError):
+    """The token is missing, not valid, or lacks a right; `repository` says where."""
+
+
+class DestinationChanged(DestinationError):
+    """The destination is no longer as it was when the run looked; `expected` and `found` are revisions."""
+
+
+class DestinationBusy(DestinationError):
+    """The destination asks to wait, or does not answer; `retry_after_s` says how long, in seconds, if it is known."""
+
+
+class AnswerLost(DestinationError):
+    """A commit was sent and no answer came: it may have taken effect, or may still; `job` marks its message."""
 
 
 class IntegrityError(SealiftError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,15 @@ from sealift import media
 from sealift.errors import IntegrityError, SourceError
 from sealift.formats.features import Feature, footer_metadata
 from sealift.formats.index import INDEX, Cells, cells_of
-from sealift.formats.measured import Measured
-from sealift.formats.parquet import ShardWriter, storage_schema
+from sealift.formats.measured import Mark, Measured, ReadBack
+from sealift.formats.parquet import ShardWriter, read_footer, storage_schema
 from sealift.formats.rowfile import KEY, RowReader
 from sealift.model.column import MediaColumn
 from sealift.model.entry import Entry
-from sealift.model.event import Advanced, OnEvent
+from sealift.model.event import Advanced, OnEvent, ignore
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.receipt import Finding, Receipt
-from sealift.ports import Reads, Stages
+from sealift.ports import Reads, Sink, Staged, Stages
 
 STAGE = "pack"
 REPORT_BYTES = 8 << 20
@@ -79,17 +78,56 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
     Raises:
         SourceMissing, SourceChanged: an entry is not what was planned; `path` and `key` name it.
         DestinationError: the file cannot be written.
-        IntegrityError: the file came out larger than the plan promised.
+        IntegrityError: the file came out larger than the plan promised, or the destination has other bytes.
     """
+    packed: _Packed | None = None
+
+    def write(sink: Sink) -> None:
+        nonlocal packed
+        # A destination that asks a second time gets the same bytes; what was read is said once.
+        packed = _pack_into(sink, job, on_event if packed is None else ignore)
+
+    staged = job.stage.stage(job.shard.path, write)
+    assert packed is not None  # every stage writes
+    _prove(job, staged, packed)
+    return Receipt(
+        path=job.shard.path,
+        config=job.shard.config,
+        split=job.shard.split,
+        index=job.shard.index,
+        rows=job.shard.rows,
+        size=packed.size,
+        sha256=packed.sha256,
+        cells=packed.cells.count,
+        media_bytes=packed.cells.bytes,
+        digest=packed.cells.digest.hexdigest(),
+        xet_hash=staged.xet_hash,
+        findings=packed.cells.findings(),
+    )
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """What was written of a shard, and what of it to look for at the destination."""
+
+    size: int
+    sha256: str
+    marks: list[Mark]
+    cells: _CellBytes
+
+
+def _pack_into(sink: Sink, job: PackJob, on_event: OnEvent) -> _Packed:
+    """Write the shard, and the records of its cells into the index part."""
     rows = RowReader(job.rows_file, [*job.columns, KEY])
     job.index_part.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        sink = stack.enter_context(Measured(stack.enter_context(job.stage.stage(job.shard.path))))
-        cells = _CellBytes(job, on_event)
-        light = pa.schema([rows.schema.field(name) for name in job.columns])
-        schema = storage_schema(light, job.media, footer_metadata(job.features))
-        index = stack.enter_context(pq.ParquetWriter(job.index_part, INDEX, compression="zstd"))
-        writer = stack.enter_context(ShardWriter(sink, schema, job.media))
+    cells = _CellBytes(job, on_event)
+    light = pa.schema([rows.schema.field(name) for name in job.columns])
+    schema = storage_schema(light, job.media, footer_metadata(job.features))
+    with (
+        Measured(sink) as measured,
+        pq.ParquetWriter(job.index_part, INDEX, compression="zstd") as index,
+        ShardWriter(measured, schema, job.media) as writer,
+    ):
         first = job.shard.first_row
         for count in job.shard.row_groups:
             group = rows.read(first, count)
@@ -98,21 +136,29 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
             _write_index(index, job, first - job.shard.first_row, offsets, cells)
             first += count
         writer.close()
-        _check_size(job.shard, sink.size)
+        _check_size(job.shard, measured.size)
     cells.report(force=True)
-    return Receipt(
-        path=job.shard.path,
-        config=job.shard.config,
-        split=job.shard.split,
-        index=job.shard.index,
-        rows=job.shard.rows,
-        size=sink.size,
-        sha256=sink.digest.hexdigest(),
-        cells=cells.count,
-        media_bytes=cells.bytes,
-        digest=cells.digest.hexdigest(),
-        findings=cells.findings(),
-    )
+    return _Packed(measured.size, measured.digest.hexdigest(), measured.marks(), cells)
+
+
+def _prove(job: PackJob, staged: Staged, packed: _Packed) -> None:
+    """See that the destination has the shard: its size and digest, some of its bytes, and its footer."""
+    if staged.size != packed.size or staged.sha256 not in (None, packed.sha256):
+        raise IntegrityError(
+            f"{staged.path}: {packed.size} bytes with sha256 {packed.sha256} were sent, the destination has "
+            f"{staged.size} with {staged.sha256}",
+            hint="run the same command again",
+            shard=staged.path,
+        )
+    back = ReadBack(job.stage, staged)
+    back.check(packed.marks)
+    footer = read_footer(back.range, staged.size)
+    if footer.rows != job.shard.rows:
+        raise IntegrityError(
+            f"{staged.path}: the destination has {footer.rows} rows, {job.shard.rows} were packed",
+            hint="run the same command again",
+            shard=staged.path,
+        )
 
 
 class _CellBytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
@@ -65,24 +66,103 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that is at the destination, and that nobody sees yet.
+
+    `path` is the one it was staged under. `sha256` and `xet_hash` are as the destination itself took them from the
+    bytes it got; None where it takes none. `data` are the bytes of a file so small that it travels with the commit.
+    """
+
+    path: str
+    size: int
+    sha256: str | None = None
+    xet_hash: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+
 class Stages(Protocol):
     """Takes files that nobody sees until they are committed. Picklable, so that a worker can take it along."""
 
-    def stage(self, path: str) -> AbstractContextManager[Sink]:
-        """Write a file; leaving with an error discards it."""
+    def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
+        """Stage the file whose bytes `write` gives; the last one staged under a path counts.
+
+        `write` may be called several times, by a destination that must know the file's digest before it takes its
+        bytes, or that has to begin again; it gives the same bytes each time. What it raises comes out as it is, and
+        the file is discarded. With `hold` a small file may stay in memory until the commit (`Staged.data`).
+
+        Raises:
+            DestinationError: the destination does not take the file.
+        """
+        ...
+
+    def read_back(self, staged: Staged, offset: int, view: memoryview) -> None:
+        """Fill the whole view with what the destination has of a staged file, from `offset` on.
+
+        Raises:
+            IntegrityError: it is not there, or not that long.
+            DestinationError: the destination does not answer.
+        """
         ...
 
 
 class Destination(Reads, Lists, Protocol):
-    """Where a dataset is published: files are staged unseen, then committed together."""
+    """Where a dataset is published: files are staged unseen, then committed together. Use it with `with`."""
+
+    def __enter__(self) -> Self:
+        """Open it; nothing is made or changed there yet."""
+        ...
+
+    def __exit__(self, *error: object) -> None:
+        """Leave it; what was staged and not committed is nobody's."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call it, and give to `sealift verify`: the folder's path, or `org/name`."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that is listed and read; None where there is no history, or nothing yet."""
+        ...
+
+    @property
+    def here(self) -> tuple[Path, ...]:
+        """The folders on this machine that are the destination's: never part of a source."""
+        ...
+
+    @property
+    def work(self) -> Path:
+        """A folder on this machine for what the run itself keeps; gone when the destination is left."""
+        ...
 
     @property
     def stager(self) -> Stages:
         """What a worker needs to stage files here."""
         ...
 
-    def commit(self, staged: Mapping[str, str], delete: Iterable[str]) -> None:
-        """Make staged files visible under their final paths ({staged: final}), then delete what they replace."""
+    def refresh(self) -> None:
+        """Look again: `revision`, listing and reads are those of the newest commit from now on."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the place, if it is not there yet, so that files can be staged. Repeating is safe.
+
+        Raises:
+            DestinationError: it cannot be made, or may not be written to.
+        """
+        ...
+
+    def commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> str | None:
+        """Make staged files visible under their final paths ({final: staged}), and delete what they replace.
+
+        Returns the new revision, which is what is listed and read from then on; None where there is no history.
+
+        Raises:
+            DestinationChanged: the destination is no longer at `revision`; nothing was changed.
+            DestinationError: it does not take the commit.
+        """
         ...
 
 

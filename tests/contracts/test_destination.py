@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import resource
 import signal
@@ -9,16 +10,17 @@ import subprocess
 import sys
 import textwrap
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sealift.errors import DestinationError, SourceMissing
+from sealift.errors import DestinationError, IntegrityError, SourceMissing
 from sealift.formats.ranged import whole
 from sealift.model.entry import Entry
-from sealift.ports import LISTING, Destination
+from sealift.ports import LISTING, Destination, Sink
 from sealift.stores.local_destination import LocalDestination
 
 
@@ -52,20 +54,21 @@ class DestinationContract(ABC):
     def test_nobody_sees_what_is_staged(self) -> None:
         """Staged files are not listed, and are gone when the destination is left without a commit."""
         with self.opened() as destination:
-            with destination.stager.stage("data/x") as sink:
-                sink.write(b"staged")
+            destination.prepare()
+            destination.stager.stage("data/x", writing(b"staged"))
             assert contents(destination) == {}
         assert self.published() == {}
 
     def test_commits_under_the_final_paths(self) -> None:
         """A commit makes each staged file visible under its final path, with the bytes that were written."""
         with self.opened() as destination:
-            for number in range(3):
-                with destination.stager.stage(f"staged-{number}") as sink:
-                    for piece in (b"one", bytearray(b"two"), memoryview(b"three")):
-                        sink.write(piece)
-                    sink.write(str(number).encode())
-            destination.commit({f"staged-{number}": f"data/{number}" for number in range(3)}, [])
+            destination.prepare()
+            pieces = (b"one", bytearray(b"two"), memoryview(b"three"))
+            staged = [
+                destination.stager.stage(f"staged-{number}", writing(*pieces, str(number).encode()))
+                for number in range(3)
+            ]
+            destination.commit({f"data/{number}": staged[number] for number in range(3)}, [], "three files")
         assert self.published() == {f"data/{number}": b"onetwothree%d" % number for number in range(3)}
 
     def test_replaces_and_deletes_together(self) -> None:
@@ -83,11 +86,16 @@ class DestinationContract(ABC):
         assert self.published() == {"a": b"1"}
 
     def test_a_file_that_fails_is_discarded(self) -> None:
-        """Leaving `stage` with an error discards the file, and the error comes out as it was."""
+        """What `write` raises comes out as it was, and the file is discarded."""
+
+        def breaking(sink: Sink) -> None:
+            sink.write(b"half")
+            raise Broken
+
         with self.opened() as destination:
-            with pytest.raises(Broken), destination.stager.stage("data/x") as sink:
-                sink.write(b"half")
-                raise Broken
+            destination.prepare()
+            with pytest.raises(Broken):
+                destination.stager.stage("data/x", breaking)
             put(destination, {"y": b"whole"})
             assert contents(destination) == {"y": b"whole"}
 
@@ -101,11 +109,52 @@ class DestinationContract(ABC):
     def test_the_stager_goes_along_to_a_worker(self) -> None:
         """What a worker stages with a copy of the stager, the driver commits."""
         with self.opened() as destination:
+            destination.prepare()
             stager = pickle.loads(pickle.dumps(destination.stager))
-            with stager.stage("x") as sink:
-                sink.write(b"from a worker")
-            destination.commit({"x": "x"}, [])
+            staged = pickle.loads(pickle.dumps(stager.stage("x", writing(b"from a worker"))))
+            destination.commit({"x": staged}, [], "from a worker")
         assert self.published() == {"x": b"from a worker"}
+
+    @pytest.mark.parametrize("hold", [False, True])
+    def test_reads_back_what_is_staged(self, hold: bool) -> None:
+        """Any range of a staged file can be read before it is committed; beyond its end is IntegrityError."""
+        data = bytes(range(256)) * 400
+        with self.opened() as destination:
+            destination.prepare()
+            staged = destination.stager.stage("data/x", writing(data[:1_000], data[1_000:]), hold=hold)
+            assert (staged.path, staged.size) == ("data/x", len(data))
+            assert staged.sha256 in (None, hashlib.sha256(data).hexdigest())
+            for offset, size in ((0, 4), (999, 2_000), (len(data) - 8, 8)):
+                held = bytearray(size)
+                destination.stager.read_back(staged, offset, memoryview(held))
+                assert held == data[offset : offset + size]
+            with pytest.raises(IntegrityError):
+                destination.stager.read_back(staged, len(data) - 4, memoryview(bytearray(8)))
+
+    def test_held_files_are_committed_like_others(self) -> None:
+        """A file that may stay in memory until the commit arrives as any other, an empty one too."""
+        files = {"README.md": b"# words\n", "small.parquet": b"PAR1", "empty.txt": b"", "large.bin": bytes(3 << 20)}
+        with self.opened() as destination:
+            destination.prepare()
+            held = {path: destination.stager.stage(path, writing(data), hold=True) for path, data in files.items()}
+            destination.commit(held, [], "held files")
+            assert contents(destination) == files
+        assert self.published() == files
+
+    def test_says_what_it_is(self) -> None:
+        """It has a name, a folder for the run's own files that goes with it, and a revision that a commit moves on."""
+        with self.opened() as destination:
+            assert destination.name
+            destination.work.mkdir(parents=True, exist_ok=True)
+            put(destination, {"x": b"1"})
+            first = destination.revision
+            put(destination, {"x": b"2"})
+            second = destination.revision
+            assert (first is None) == (second is None)
+            assert first is None or first != second
+            destination.refresh()
+            assert destination.revision == second
+        assert not destination.work.exists()
 
     def test_reads_what_is_published(self) -> None:
         """`read_into` reads published files by range; what is not there is SourceMissing."""
@@ -120,11 +169,20 @@ class DestinationContract(ABC):
 
 def put(destination: Destination, files: dict[str, bytes], delete: Any = (), *, commit: bool = True) -> None:
     """Stage the files under their own paths and commit them."""
-    for path, data in files.items():
-        with destination.stager.stage(path) as sink:
-            sink.write(data)
+    destination.prepare()
+    staged = {path: destination.stager.stage(path, writing(data)) for path, data in files.items()}
     if commit:
-        destination.commit({path: path for path in files}, delete)
+        destination.commit(staged, delete, f"{len(files)} files")
+
+
+def writing(*pieces: bytes | bytearray | memoryview) -> Callable[[Sink], None]:
+    """What writes these pieces, as often as it is asked to."""
+
+    def write(sink: Sink) -> None:
+        for piece in pieces:
+            sink.write(piece)
+
+    return write
 
 
 def contents(destination: Destination) -> dict[str, bytes]:
@@ -157,9 +215,14 @@ class TestLocalDestination(DestinationContract):
     def test_a_file_has_its_staged_name_when_it_is_whole(self) -> None:
         """While it is written it has another name, so that half a file is never taken for a whole one."""
         with self.opened() as destination:
-            with destination.stager.stage("data/x") as sink:
+            there = []
+
+            def write(sink: Sink) -> None:
                 sink.write(b"half")
-                assert not (self.beside / "staged" / "data" / "x").exists()
+                there.append((self.beside / "staged" / "data" / "x").exists())
+
+            destination.stager.stage("data/x", write)
+            assert there == [False]
             assert (self.beside / "staged" / "data" / "x").read_bytes() == b"half"
 
     def test_only_one_process_publishes(self) -> None:
@@ -168,7 +231,7 @@ class TestLocalDestination(DestinationContract):
             put(first, {"x": b"1"}, commit=False)
             with pytest.raises(DestinationError, match=r"another process is publishing to .*out"), self.opened():
                 pass
-            first.commit({"x": "x"}, [])
+            put(first, {"x": b"1"})
         assert self.published() == {"x": b"1"}
 
     def test_a_killed_process_leaves_nothing_in_the_way(self) -> None:
@@ -177,11 +240,13 @@ class TestLocalDestination(DestinationContract):
             f"""
             destination = LocalDestination(Path({str(self.root)!r}))
             destination.__enter__()
-            with destination.stager.stage("data/x") as sink:
-                sink.write(b"whole")
-            with destination.stager.stage("data/y") as sink:
+
+            def write(sink):
                 sink.write(b"half")
                 os.kill(os.getpid(), signal.SIGKILL)
+
+            destination.stager.stage("data/x", lambda sink: sink.write(b"whole"))
+            destination.stager.stage("data/y", write)
             """
         )
         assert (self.beside / "lock").exists()
@@ -209,11 +274,10 @@ class TestLocalDestination(DestinationContract):
 
             destination = LocalDestination(Path({str(self.root)!r}))
             destination.__enter__()
-            for path in ("a", "c/d", "e"):
-                with destination.stager.stage(path) as sink:
-                    sink.write(b"new " + path.encode())
+            paths = ("a", "c/d", "e")
+            new = [destination.stager.stage(path, lambda sink: sink.write(b"new " + path.encode())) for path in paths]
             sys.addaudithook(watch)
-            destination.commit({{path: path for path in ("a", "c/d", "e")}}, ["gone/b"])
+            destination.commit(dict(zip(paths, new)), ["gone/b"], "new")
             os.kill(os.getpid(), signal.SIGKILL)
             """
         )
@@ -255,10 +319,8 @@ class TestLocalDestination(DestinationContract):
             with (
                 self.opened() as destination,
                 pytest.raises(DestinationError, match=r"data/x.part.*too large") as caught,
-                destination.stager.stage("data/x") as sink,
             ):
-                sink.write(bytes(9_000))
-                sink.write(bytes(9_000))
+                destination.stager.stage("data/x", writing(bytes(9_000), bytes(9_000)))
             assert "make room" in caught.value.hint
             assert not self.beside.exists()
             assert self.published() == {}

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests import corpora
+from tests.far_store import SHORT, FarFolder
 
 import sealift
 from sealift.model import manifest
@@ -424,16 +425,26 @@ def test_damage_is_found_at_its_level_and_once(case: Case, out: Path) -> None:
             assert expected in place
 
 
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_damage_is_the_same_from_afar(case: Case, out: Path, tmp_path: Path) -> None:
+    """A store that knows digests, and gives the rest in pieces of any length, shows the same problems as the folder."""
+    case.damage(out)
+    found = [(one.code, one.place) for one in FarFolder(out).verify(tmp_path / "work", how=SHORT).problems]
+    assert sorted(found) == sorted((one.code, one.place) for one in prove(out, "full").problems)
+
+
 def test_every_code_has_a_damage_that_shows_it() -> None:
     """No code is idle: each is the answer to a damage here, or to another test that names it."""
     shown = {code for case in CASES for code, _ in case.found}
-    elsewhere = {name for name, code in CODES.items() if code.level == "against"} | {"file-unreadable"}
+    elsewhere = {name for name, code in CODES.items() if code.level == "against"}
+    elsewhere |= {"file-unreadable", "file-xet-hash"}
     assert shown | elsewhere == CODES.keys()
 
 
 @pytest.mark.parametrize("path", [FIRST, LABELS, INDEX, manifest.CARD, manifest.PATH])
 def test_no_change_of_a_byte_is_a_crash(path: str, out: Path) -> None:
-    """Whatever byte of a file changes, and the manifest with it, verify answers with problems or with none."""
+    """Whatever byte of a file changes, and the manifest with it, verify answers with problems or with none, and with
+    the same ones however the files are read."""
     whole, dice = (out / path).read_bytes(), random.Random(path)
     listed = (out / manifest.PATH).read_bytes()
     for _ in range(12):
@@ -442,7 +453,10 @@ def test_no_change_of_a_byte_is_a_crash(path: str, out: Path) -> None:
         (out / path).write_bytes(data)
         if path != manifest.PATH:
             mend(out, path)
-        prove(out, "full")
+        afar = FarFolder(out).verify(out.parent / "work", how=SHORT)
+        assert [(one.code, one.place) for one in prove(out, "full").problems] == [
+            (one.code, one.place) for one in afar.problems
+        ]
         (out / manifest.PATH).write_bytes(listed)
 
 

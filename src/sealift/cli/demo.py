@@ -1,9 +1,9 @@
-"""`sealift demo`: the whole way with a small dataset, in less than a minute and without a network."""
+"""`sealift demo`: the whole way with a small dataset, in less than a minute and without a network or an account."""
 
 from __future__ import annotations
 
 import shutil
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
@@ -19,9 +19,12 @@ from sealift.errors import IntegrityError
 
 if TYPE_CHECKING:
     from sealift.build import Built
-    from sealift.model.manifest import Manifest
+    from sealift.build.places import Access
     from sealift.tools.demo import Loaded
+    from sealift.tools.hubprocess import Counts, LocalHub
     from sealift.verify import Verified
+
+INSTALL = "pip install 'sealift[datasets]'"
 
 
 @click.command(epilog=example("sealift demo", "sealift demo --keep ./demo"))
@@ -31,13 +34,21 @@ if TYPE_CHECKING:
 @click.option("--rows", type=click.IntRange(min=12), default=200, show_default=True, help="How many rows to make.")
 @shared_options
 def command(output: Output, keep: Path | None, rows: int) -> None:
-    """Make a small dataset of FLAC, MIDI, PNG and NIfTI files, publish it to a folder, verify it and load it back."""
-    folder = keep or Path(mkdtemp(prefix="sealift-demo-"))
-    source, out = folder / "source", folder / "out"
+    """Make a small dataset of FLAC, MIDI, PNG and NIfTI files, publish it to a Hub on this machine, verify it and load
+    it back.
+
+    The Hub is started for the demo and ended with it. Accounts, tokens and caches of yours are not touched.
+    """
+    from sealift.tools.hubprocess import apart, local_hub
+
+    folder = keep.absolute() if keep else Path(mkdtemp(prefix="sealift-demo-"))
     try:
-        built = _publish(output, source, out, rows)
-        verified = _verify(output, out, folder)
-        loaded = _load(output, built.publication.manifest, source, out)
+        with apart(folder / "cache"), local_hub(folder / "hub") as hub:
+            shown = Demo(output, folder, hub)
+            built = shown.publish(rows)
+            verified = shown.verify()
+            loaded = shown.load()
+            shown.requests()
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -49,58 +60,106 @@ def command(output: Output, keep: Path | None, rows: int) -> None:
             "compared": {one.config: one.cells for one in loaded},
             "files": list(built.publication.written),
             "checked": verified.checked,
+            "requests": {step: counts.total for step, counts in shown.steps.items()},
+            "commits": built.publication.commits,
             "kept": str(folder) if keep else None,
         }
     )
 
 
-def _publish(output: Output, source: Path, out: Path, rows: int) -> Built:
-    from sealift.build import build
-    from sealift.spec import Spec
-    from sealift.tools import demo
+class Demo:
+    """The demo's steps, one after another; each says what it does, and the Hub is asked what it took."""
 
-    output.say(f"1. Making {rows} recordings with scores, covers and scans in {source}")
-    spec_file = demo.prepare(source, rows)
-    output.say(f"2. Publishing {spec_file} to {out}")
-    with progress(output) as on_event:
-        built = build(Spec.load(spec_file), str(out), on_event=on_event)
-    show_plan(output, built.plan)
-    publication = built.publication
-    output.say(f"   {len(publication.written)} files, {size_text(publication.bytes_written)}, in one commit")
-    return built
+    def __init__(self, output: Output, folder: Path, hub: LocalHub) -> None:
+        self.output = output
+        self.folder = folder
+        self.source = folder / "source"
+        self.hub = hub
+        self.counted: Counts = hub.counts()
+        self.steps: dict[str, Counts] = {}
 
+    @property
+    def access(self) -> Access:
+        """How to reach the Hub."""
+        from sealift.build.places import Access
 
-def _verify(output: Output, out: Path, work: Path) -> Verified:
-    from sealift.build import verify_folder
+        return Access(self.hub.endpoint, self.hub.token)
 
-    output.say("3. Verifying every file, row and media byte")
-    with progress(output) as on_event:
-        verified = verify_folder(out, work, "full", on_event=on_event)
-    if not verified.proven:
-        raise IntegrityError("the demo is not proven: " + "; ".join(map(str, verified.problems)))
-    output.say("   proven: " + ", ".join(f"{count:,} {what}" for what, count in verified.checked.items()))
-    return verified
+    def publish(self, rows: int) -> Built:
+        """Make the dataset and publish it."""
+        from sealift.build import build
+        from sealift.spec import Spec
+        from sealift.tools import demo
 
+        self.output.say(f"1. Making {rows} recordings with scores, covers and scans in {self.source}")
+        spec_file = demo.prepare(self.source, rows)
+        self.output.say(f"2. Publishing {spec_file} as {demo.REPOSITORY} to a Hub on this machine")
+        with progress(self.output) as on_event:
+            built = build(Spec.load(spec_file), demo.REPOSITORY, access=self.access, on_event=on_event)
+        show_plan(self.output, built.plan)
+        publication = built.publication
+        size, commits = size_text(publication.bytes_written), publication.commits
+        self.output.say(f"   {len(publication.written)} files, {size}, in {commits} commit{'s' if commits > 1 else ''}")
+        self._count("publish")
+        return built
 
-def _load(output: Output, found: Manifest, source: Path, out: Path) -> list[Loaded]:
-    """Load every config back, each way there is, and show what came."""
-    from sealift.tools import demo
+    def verify(self) -> Verified:
+        """Prove all of it, from what the Hub gives."""
+        from sealift.build import verify_published
+        from sealift.tools import demo
 
-    try:
-        import_module("datasets")
-        output.say("4. Loading it back with datasets.load_dataset, as a map and as a stream")
-        readers = [demo.as_map, demo.as_stream]
-    except ImportError:
-        output.say(
-            "4. `datasets` is not installed (pip install 'sealift[datasets]'): loading back with pyarrow instead"
+        self.output.say("3. Verifying every file, row and media byte at the Hub")
+        work = self.folder / "cache"
+        with progress(self.output) as on_event:
+            verified = verify_published(demo.REPOSITORY, work, "full", access=self.access, on_event=on_event)
+        if not verified.proven:
+            raise IntegrityError("the demo is not proven: " + "; ".join(map(str, verified.problems)))
+        self.output.say("   proven: " + ", ".join(f"{count:,} {what}" for what, count in verified.checked.items()))
+        self._count("verify")
+        return verified
+
+    def load(self) -> list[Loaded]:
+        """Load every config back, each way there is, and show what came."""
+        from sealift.build.places import open_published
+        from sealift.tools import demo
+        from sealift.tools.loading import can_load
+        from sealift.verify.published import Published
+
+        with open_published(demo.REPOSITORY, None, self.access) as (store, _):
+            published = Published(store)
+            found = published.open_manifest()
+            assert found is not None
+            if can_load():
+                self.output.say("4. Loading it back with datasets.load_dataset, as a map and as a stream")
+                home = self.folder / "cache"
+                loaded = demo.by_datasets(published, found, self.source, self.hub.environment(home), home)
+            else:
+                self.output.say(f"4. `datasets` is not installed ({INSTALL}): loading back with pyarrow instead")
+                loaded = demo.by_pyarrow(published, found, self.source)
+        self._count("load")
+        self.output.table(
+            "Loaded back, every media byte equal to the source",
+            ["config", "rows", "columns", "files"],
+            [
+                (one.config, ", ".join(f"{n} {s}" for s, n in one.rows.items()), one.columns, one.cells)
+                for one in loaded
+            ],
         )
-        readers = [demo.with_pyarrow]
-    loaded = []
-    for config in found.configs:
-        loaded += [demo.load_back(out, source, found, config.name, read) for read in readers][:1]
-    output.table(
-        "Loaded back, every media byte equal to the source",
-        ["config", "rows", "columns", "files"],
-        [(one.config, ", ".join(f"{n} {s}" for s, n in one.rows.items()), one.columns, one.cells) for one in loaded],
-    )
-    return loaded
+        return loaded
+
+    def requests(self) -> None:
+        """Show what the Hub was asked at each step."""
+        rows = [
+            (step, counts.total, size_text(counts.bytes_in), size_text(counts.bytes_out))
+            for step, counts in self.steps.items()
+        ]
+        self.output.table("What the Hub was asked", ["step", "requests", "to the Hub", "from the Hub"], rows)
+
+    def _count(self, step: str) -> None:
+        now = self.hub.counts()
+        self.steps[step] = now.since(self.counted)
+        self.counted = now
+
+
+def _rows(rows: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {split}" for split, count in rows.items())

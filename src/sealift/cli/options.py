@@ -58,6 +58,27 @@ workers_option = click.option(
 """`workers: int | None`, at least 1."""
 
 
+def access_options(body: Body) -> Body:
+    """Add `--endpoint` and `--token`; the body gets them as they are, None where nothing was said."""
+    for option in (
+        click.option(
+            "--token", metavar="TOKEN", help="Who you are at the Hub, instead of HF_TOKEN or `hf auth login`."
+        ),
+        click.option("--endpoint", metavar="URL", help="Which Hub, instead of HF_ENDPOINT or huggingface.co."),
+    ):
+        body = option(body)
+    return body
+
+
+staging_option = click.option(
+    "--staging",
+    type=Size(least=0),
+    default=None,
+    help="Let SIZE of packed files wait on this disk to be uploaded; 0: none.  [default: as the Hub needs]",
+)
+"""`staging: int | None`, in bytes."""
+
+
 def example(*lines: str) -> str:
     """An epilog that shows the lines as they are, under `Example:`."""
     # \b is click's mark for a paragraph that is not to be wrapped.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +19,7 @@ from sealift.errors import RequestError
 from sealift.model import manifest
 
 if TYPE_CHECKING:
-    from sealift.build import Built
+    from sealift.build import Built, Found
     from sealift.spec import Spec
 
 EXPECTED = (".git", ".gitattributes", ".gitignore", manifest.CARD)
@@ -31,40 +30,58 @@ EXPECTED = (".git", ".gitattributes", ".gitignore", manifest.CARD)
     cls=NamesConfigs,
     epilog=example(
         "sealift publish sealift.yaml --to ./out",
-        "sealift publish ~/recordings --to ./out --max-shard-size 500MB",
+        "sealift publish ~/recordings --to org/name --private",
         "sealift publish sealift.yaml --to ./out --configs audio labels_only --dry-run",
     ),
 )
 @asked_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--private", is_flag=True, help="Make the repository private (on the Hub).")
+@click.option(
+    "--commits",
+    type=click.Choice(["one", "per-config"]),
+    default="one",
+    show_default=True,
+    help="Commit all at once, or config by config, smallest first, the card last.",
+)
+@click.option("--purge", is_flag=True, help="Delete everything else that is there, in the same commit; asks first.")
 @click.option("--repair", is_flag=True, help="Read what is published first, and make anew what is damaged.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing, and replace another dataset that is there.")
 @shared_options
-def command(output: Output, asked: Asked, dry_run: bool, private: bool, repair: bool, yes: bool) -> None:
+def command(
+    output: Output,
+    asked: Asked,
+    dry_run: bool,
+    private: bool,
+    commits: str,
+    purge: bool,
+    repair: bool,
+    yes: bool,
+) -> None:
     """Pack files and tables into shards and publish them together.
 
     SPEC_OR_DIR is a spec (sealift.yaml) or a folder in a layout that `sealift init` recognises. Nothing is visible at
-    the destination before everything is packed; a run that is stopped leaves what was there. A second run with nothing
-    changed writes nothing.
+    the destination, a folder or a repository on the Hub, before everything is packed; a run that is stopped leaves what
+    was there. A second run with nothing changed writes nothing.
     """
     spec = asked.spec(output).having(private=private or None)
     if dry_run:
-        show(output, spec, asked)
+        show(output, spec, asked, commit_per_config=commits == "per-config")
         return
-    if not yes and not _agreed(Path(asked.to).expanduser() if asked.to else spec.path(spec.to or "")):
-        output.say("nothing was published")
-        output.result({"to": None, "written": [], "deleted": []})
-        return
-    _tell(output, _publish(output, spec, asked, repair=repair, replace=yes))
-
-
-def _publish(output: Output, spec: Spec, asked: Asked, *, repair: bool, replace: bool) -> Built:
     from sealift.build import build
     from sealift.plan import DEFAULT_MEMORY
 
+    if purge and not asked.configs:
+        gone: Found | None = _to_purge(spec, asked)
+        agreed = yes or not gone or _agreed_to_purge(asked.to or spec.to or "", gone)
+    else:
+        gone, agreed = None, yes or _agreed(spec, asked)
+    if not agreed:
+        output.say("nothing was published")
+        output.result({"to": None, "written": [], "deleted": []})
+        return
     with progress(output) as on_event:
-        return build(
+        built = build(
             spec,
             asked.to,
             configs=asked.configs or None,
@@ -72,14 +89,37 @@ def _publish(output: Output, spec: Spec, asked: Asked, *, repair: bool, replace:
             workers=asked.workers,
             strict=asked.strict,
             repair=repair,
-            replace=replace,
+            replace=yes,
+            purge=gone or purge,
+            commit_per_config=commits == "per-config",
+            access=asked.access,
             on_event=on_event,
         )
+    _tell(output, built)
 
 
-def _agreed(folder: Path) -> bool:
+def _to_purge(spec: Spec, asked: Asked) -> Found | None:
+    """What a purge would delete, at most; None if nothing is there."""
+    from sealift.build import look_at
+
+    found = look_at(spec, asked.to, access=asked.access)
+    return found if found.files else None
+
+
+def _agreed_to_purge(to: str, gone: Found) -> bool:
+    """Ask before everything goes; refuse where nobody can answer."""
+    message = f"--purge deletes all that is in {to}: {gone.files:,} files, {size_text(gone.bytes)}"
+    if not sys.stdin.isatty():
+        raise RequestError(message, hint="add --yes if that is meant; .gitattributes and the new files stay")
+    return click.confirm(f"{message}. Go on?", err=True)
+
+
+def _agreed(spec: Spec, asked: Asked) -> bool:
     """Ask before publishing into a folder that holds other things; refuse where nobody can answer."""
-    if not folder.is_dir() or (folder / manifest.PATH).exists():
+    from sealift.build.places import folders_here
+
+    folder = next(iter(folders_here(spec, asked.to)), None)
+    if folder is None or not folder.is_dir() or (folder / manifest.PATH).exists():
         return True
     others = sorted(one.name for one in folder.iterdir() if one.name not in EXPECTED)
     if not others:
@@ -94,17 +134,22 @@ def _tell(output: Output, built: Built) -> None:
     """Say what was done, and what can be done next."""
     publication = built.publication
     if publication.written or publication.deleted:
-        deleted = f", {len(publication.deleted)} deleted" if publication.deleted else ""
+        deleted = f", {len(publication.deleted):,} deleted" if publication.deleted else ""
         size = size_text(publication.bytes_written)
-        output.say(f"published {len(publication.written)} files ({size}) to {built.root}{deleted}")
+        at = f" in {publication.commits} commit{'s' if publication.commits > 1 else ''}" if built.revision else ""
+        output.say(f"published {len(publication.written):,} files ({size}) to {built.to}{deleted}{at}")
     else:
-        output.say(f"{built.root} is up to date: nothing was written")
+        output.say(f"{built.to} is up to date: nothing was written")
+    if built.revision:
+        output.say(f"revision {built.revision}")
     if built.plan.rejects:
-        output.say(f"{built.plan.rejects} files were left out: {built.root / manifest.REJECTS} lists them")
-    output.say(f"prove it: sealift verify {shlex.quote(str(built.root))}")
+        output.say(f"{built.plan.rejects} files were left out: {built.to}/{manifest.REJECTS} lists them")
+    output.say(f"prove it: sealift verify {shlex.quote(built.to)}")
     output.result(
         {
-            "to": str(built.root),
+            "to": built.to,
+            "revision": built.revision,
+            "commits": publication.commits,
             "written": list(publication.written),
             "deleted": list(publication.deleted),
             "bytes_written": publication.bytes_written,

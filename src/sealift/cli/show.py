@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from sealift.spec import Spec
 
 
-def show(output: Output, spec: Spec, asked: Asked, check: int = 0) -> None:
+def show(output: Output, spec: Spec, asked: Asked, check: int = 0, *, commit_per_config: bool = False) -> None:
     """Plan, show the plan and `check` decoded rows; nothing is written.
 
     Raises:
         PlanRefused: it could not be published as it is.
     """
-    from sealift.build import open_source, planned
+    from sealift.build import planned
+    from sealift.build.places import open_source
     from sealift.model.problem import warnings
     from sealift.plan import DEFAULT_MEMORY, accept
     from sealift.plan.report import report
@@ -32,12 +33,19 @@ def show(output: Output, spec: Spec, asked: Asked, check: int = 0) -> None:
     with (
         progress(output) as on_event,
         planned(
-            spec, asked.to, configs=asked.configs or None, memory=memory, workers=asked.workers, on_event=on_event
+            spec,
+            asked.to,
+            configs=asked.configs or None,
+            memory=memory,
+            workers=asked.workers,
+            access=asked.access,
+            on_event=on_event,
         ) as bare,
     ):
         plan = probe_sample(bare, source, strict=asked.strict)
         rows = check_rows(plan, source, check)
-        show_plan(output, plan)
+        said = report(plan, commit_per_config=commit_per_config)
+        show_plan(output, plan, said)
         for key, cells in rows:
             output.table(f"row {key}", ["column", "value"], cells.items())
         for problem in () if asked.strict else warnings(plan.problems):
@@ -47,14 +55,14 @@ def show(output: Output, spec: Spec, asked: Asked, check: int = 0) -> None:
             output.say(f"{plan.rejects:,} files would be left out (missing: {spec.missing})")
         if to := asked.to or spec.to:
             output.say(f"this would go to {to}; nothing was written")
-        output.result({**report(plan), "rows": [{"key": key, "cells": cells} for key, cells in rows]})
+        output.result({**said, "rows": [{"key": key, "cells": cells} for key, cells in rows]})
 
 
-def show_plan(output: Output, plan: Plan) -> None:
-    """The plan as tables."""
+def show_plan(output: Output, plan: Plan, said: Mapping[str, Any] | None = None) -> None:
+    """The plan as tables; `said` is its report, if it is there already."""
     from sealift.plan.report import report
 
-    said = report(plan)
+    said = said or report(plan)
     output.table("configs", ["config", "split", "rows", "bytes", "shards", "files"], _configs(said["configs"]))
     schema = [(one["column"], _type(one["feature"]), ", ".join(one["configs"])) for one in said["schema"]]
     output.table("schema", ["column", "type", "configs"], schema)
@@ -76,7 +84,7 @@ def _configs(configs: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
             name = ""
 
 
-def _work(said: dict[str, Any]) -> tuple[object, ...]:
+def _work(said: Mapping[str, Any]) -> tuple[object, ...]:
     estimate = said["estimate"]
     memory, disk = size_text(estimate["memory_bytes"]), size_text(estimate["disk_bytes"])
     time = duration_text(estimate["seconds"])

@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sealift.cli.names import configs_option
-from sealift.cli.options import max_shard_size_option, memory_option, workers_option
+from sealift.cli.options import access_options, max_shard_size_option, memory_option, staging_option, workers_option
 from sealift.cli.output import Output
 from sealift.errors import RequestError
 
 if TYPE_CHECKING:
+    from sealift.build.places import Access
     from sealift.spec import Spec
 
 from_option = click.option("--from", "from_", metavar="FOLDER", help="Where the files are, instead of `from:`.")
@@ -38,6 +39,16 @@ class Asked:
     max_shard_size: int | None
     memory: int | None
     workers: int | None
+    endpoint: str | None
+    token: str | None = field(repr=False)
+    staging: int | None
+
+    @property
+    def access(self) -> Access:
+        """How to reach the Hub."""
+        from sealift.build.places import Access
+
+        return Access(self.endpoint, self.token, self.staging)
 
     def spec(self, output: Output) -> Spec:
         """The spec with the options said over it; see `read_spec`."""
@@ -58,7 +69,9 @@ def asked_options(body: Callable[..., Any]) -> Callable[..., Any]:
         asked = {name: given.pop(name) for name in Asked.__slots__}
         return body(asked=Asked(**asked), **given)
 
-    for option in (
+    options: tuple[Callable[..., Any], ...] = (
+        staging_option,
+        access_options,
         workers_option,
         memory_option,
         max_shard_size_option,
@@ -68,9 +81,8 @@ def asked_options(body: Callable[..., Any]) -> Callable[..., Any]:
         from_option,
         click.option("--to", metavar="FOLDER|ORG/NAME", help="Where to publish, instead of `to:`."),
         click.argument("spec_or_dir"),
-    ):
-        gathered = option(gathered)
-    return gathered
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), options, gathered)
 
 
 def read_spec(given: str, output: Output, env_file: Path | None = None, from_: str | None = None) -> Spec:

@@ -19,9 +19,12 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic in newer clicks only
-    """A number of bytes above 0: `1GB` is 10^9, `1GiB` is 2^30, a bare number is bytes. Yields an int."""
+    """A number of bytes, `least` or more: `1GB` is 10^9, `1GiB` is 2^30, a bare number is bytes. Yields an int."""
 
     name = "size"
+
+    def __init__(self, least: int = 1) -> None:
+        self.least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The bytes that the text stands for; fails as a usage error that says what to write instead."""
@@ -34,7 +37,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic
         if unit.lower() not in _UNITS:
             self.fail(f"{value!r} has no unit that is known; MB is 10^6 bytes, MiB is 2^20, GB is 10^9.", param, ctx)
         size = int(Fraction(number) * _UNITS[unit.lower()])
-        if size < 1:
+        if size < self.least:
             self.fail(f"{value!r} is not a size above 0.", param, ctx)
         return size
 

@@ -34,6 +34,7 @@ class PublishedFile:
     config: str | None = None
     rows: int | None = None
     columns: tuple[str, ...] | None = None
+    xet_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,25 @@ class Plan:
     def rejects_file(self) -> Path:
         """Where the rows and cells lie that the policy left out."""
         return self.work / "rejects.parquet"
+
+    @property
+    def smallest_first(self) -> list[str]:
+        """The configs by the bytes of their media: the order of the work, so that a mistake shows early."""
+        weight = {config.name: 0 for config in self.configs}
+        for shard in self.shards:
+            weight[shard.config] += shard.media_bytes
+        return sorted(weight, key=lambda name: weight[name])
+
+    def part(self, configs: Collection[str], *, rest: bool) -> Plan:
+        """The plan of these configs alone; without the `rest`, also without tables beside them and rejects."""
+        return replace(
+            self,
+            configs=tuple(config for config in self.configs if config.name in configs),
+            shards=tuple(shard for shard in self.shards if shard.config in configs),
+            totals=tuple(total for total in self.totals if total.config in configs),
+            also=self.also if rest else (),
+            rejects=self.rejects if rest else 0,
+        )
 
     def config(self, name: str) -> Config:
         """The config of that name."""

@@ -21,7 +21,7 @@ class Receipt:
     """What was written: `sha256` and `size` of the file, `digest` over the digests of its media cells in file order.
 
     `digest` is the BLAKE3 of the cells' BLAKE3 digests, one after another, in the order of the index:
-    row group by row group, column by column, row by row.
+    row group by row group, column by column, row by row. `xet_hash` is the destination's own, where it has one.
     """
 
     path: str
@@ -34,6 +34,7 @@ class Receipt:
     cells: int
     media_bytes: int
     digest: str
+    xet_hash: str | None = None
     findings: tuple[Finding, ...] = ()
 
     def as_json(self) -> dict[str, Any]:

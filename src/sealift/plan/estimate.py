@@ -32,10 +32,16 @@ RATE = 250_000_000
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A budget in bytes for the whole process tree, divided. It never changes the plan, only what runs at once."""
+    """A budget in bytes for the whole process tree, divided. It never changes the plan, only what runs at once.
+
+    `uploads` is what each process that packs holds besides, for a destination elsewhere; `staging` how many bytes of
+    packed files wait on this machine's disk, None if all do.
+    """
 
     budget: int
     workers: int = 1
+    uploads: int = 0
+    staging: int | None = None
 
     @property
     def sql(self) -> int:
@@ -49,6 +55,7 @@ class Memory:
 
     def taken(self, workers: int, held: int) -> int:
         """The peak with so many workers, when each holds so many bytes of its shard (`Layout.held`)."""
+        held += self.uploads
         return DRIVER + (held if workers == 1 else workers * (WORKER + held))
 
     def fitting(self, held: int) -> int:
@@ -79,18 +86,19 @@ class Memory:
 def estimate(memory: Memory, layout: Layout, also: Sequence[Also], work: Path) -> Estimate:
     """Memory, disk and time for packing these shards. Time is a guess; the others are upper bounds.
 
-    Disk counts what the run writes: the staged shards and tables, the index (in parts, then whole), and the plan's own
-    files in `work`.
+    Disk counts what the run writes: the staged shards and tables, the index (in parts, whole, staged), and the plan's
+    own files in `work`.
     """
     workers = memory.fitting(layout.held)
     media_bytes = sum(shard.media_bytes for shard in layout.shards)
     cells = sum(shard.cells for shard in layout.shards)
+    shards = sum(shard.bound for shard in layout.shards)
     index = layout.index_bytes + INDEX_RECORD * cells + INDEX_FILE * sum(1 + len(s.row_groups) for s in layout.shards)
     return Estimate(
         memory=max(memory.taken(workers, layout.held), min(memory.budget, memory.sql + DRIVER)),
-        disk=sum(shard.bound for shard in layout.shards)
+        disk=(shards if memory.staging is None else min(shards, memory.staging))
         + sum(table.size for table in also)
-        + 2 * index
+        + 3 * index
         + sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
         + CARD,
         seconds=media_bytes / (RATE * workers),

@@ -1,8 +1,8 @@
 """What the Hub, its viewer and the loaders take, held against a plan.
 
 Figures: the Hub's repository recommendations (100,000 files a repository, 10,000 entries a folder refused, 200 GB a
-file advised, 500 GB refused) and the dataset viewer's (row groups of 100 MB advised, 300 MB scanned at most; 30 splits;
-1,000 columns), as documented in 2026.
+file advised, 500 GB refused; 25,000 large files a commit) and the dataset viewer's (row groups of 100 MB advised,
+300 MB scanned at most; 30 splits; 1,000 columns), as documented in 2026.
 """
 
 from __future__ import annotations
@@ -72,6 +72,12 @@ def against_limits(
             "repository-files",
             f"{len(paths)} files; the Hub advises fewer than {REPOSITORY_FILES}",
             "make shards larger",
+        )
+    if len(paths) > COMMIT_FILES:
+        yield _warning(
+            "commit-files",
+            f"{len(paths)} files in one commit; {COMMIT_FILES} are documented to be taken by the Hub",
+            "make shards larger, or publish with `--commits per-config`",
         )
     for shard in shards:
         if shard.media_bytes > FILE_BYTES_ADVISED:

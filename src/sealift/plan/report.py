@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sealift.model.plan import Plan
-from sealift.plan.limits import COMMIT_FILES, folder_counts, published_paths
+from sealift.plan.limits import folder_counts, published_paths
 
 
-def report(plan: Plan) -> dict[str, Any]:
+def report(plan: Plan, *, commit_per_config: bool = False) -> dict[str, Any]:
     """Everything worth knowing of a plan.
 
     Sizes are bytes: `bytes` of a split are those of its rows in memory, media and all; `file_bytes` bounds its files.
@@ -31,7 +31,7 @@ def report(plan: Plan) -> dict[str, Any]:
             for name, feature in plan.features.items()
         ],
         "files": {"total": len(paths), "folders": folder_counts(paths)},
-        "commits": max(1, -(-len(paths) // COMMIT_FILES)),
+        "commits": _commits(plan) if commit_per_config else 1,
         "rejects": plan.rejects,
         "estimate": {
             "memory_bytes": plan.estimate.memory,
@@ -41,6 +41,11 @@ def report(plan: Plan) -> dict[str, Any]:
         },
         "problems": [problem.as_json() for problem in plan.problems],
     }
+
+
+def _commits(plan: Plan) -> int:
+    """One for each config, one for what lies beside them, and one for the card."""
+    return len(plan.configs) + (1 if plan.also or plan.rejects else 0) + 1
 
 
 def _config(plan: Plan, name: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,52 @@ from sealift.formats.index import index_chunks, index_paths, write_index
 from sealift.formats.ranged import pieces
 from sealift.model import manifest
 from sealift.model.entry import Entry
+from sealift.model.event import Advanced, Finished, OnEvent, Started, ignore
 from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, PublishedSplit
 from sealift.model.plan import Also, Plan
 from sealift.model.receipt import Receipt
-from sealift.ports import Destination, Reads
+from sealift.ports import Destination, Reads, Sink, Staged
 from sealift.publish.present import Present, Reuse, refuse_strangers
 from sealift.publish.stage import Stage
 from sealift.reconcile import compare
 
+STAGE = "publish"
+
 
 @dataclass(frozen=True)
 class Publication:
-    """What a publication changed. Nothing written and nothing deleted means that all was there already."""
+    """What a publication changed. Nothing written and nothing deleted means that all was there already.
+
+    `revision` is what readers see now, None where there is no history; `commits` is how many led to it.
+    """
 
     manifest: Manifest
     written: tuple[str, ...]
     deleted: tuple[str, ...]
     bytes_written: int
+    revision: str | None
+    commits: int
+
+    def after(self, earlier: Publication | None) -> Publication:
+        """This one and the one before it, taken together."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            written=tuple(dict.fromkeys((*earlier.written, *self.written))),
+            deleted=tuple(dict.fromkeys((*earlier.deleted, *self.deleted))),
+            bytes_written=earlier.bytes_written + self.bytes_written,
+            commits=earlier.commits + self.commits,
+        )
+
+
+@dataclass(frozen=True)
+class Words:
+    """What people said about the dataset: the card's metadata keys, its name, and the text to keep, if it is given."""
+
+    said: Mapping[str, Any]
+    repository: str
+    readme: str | None
 
 
 def publish(
@@ -44,36 +75,43 @@ def publish(
     *,
     index_parts: Mapping[str, Sequence[Path]],
     versions: Mapping[str, str],
-    said: Mapping[str, Any],
-    repository: str,
-    readme: str | None = None,
+    words: Words,
+    card: bool = True,
+    purge: bool = False,
+    on_event: OnEvent = ignore,
 ) -> Publication:
     """Stage what goes with the shards, and commit all of it together, the manifest last.
 
-    `index_parts` are, by config, the index records of its shards in their order; `said` are the card's metadata keys;
-    `readme` is the card to keep the text of, else the one at the destination. Files that are there already, byte for
-    byte, are not written again; only files that an earlier publication owns are deleted.
+    `index_parts` are, by config, the index records of its shards in their order. What is in `reuse` stays as it is.
+    Files that are there already, byte for byte, are not written again; only files that an earlier publication owns are
+    deleted, unless `purge` says that all others go. Without `card` the one that is there stays.
 
     Raises:
         DestinationError: a file that is not ours is in the way, or the destination refuses.
+        DestinationChanged: it is no longer what `present` says; nothing was changed.
+        IntegrityError: the destination has other bytes than were sent.
     """
     stage = Stage(destination)
-    files = [*_tables(plan.also, reuse, source, stage), *_index(plan, receipts, reuse, index_parts, stage)]
-    if plan.rejects:
-        files.append(stage.copy(plan.rejects_file, manifest.REJECTS, "rejects"))
+    files = [
+        *reuse.files,
+        *_tables(plan.also, reuse, source, stage),
+        *_index(plan, receipts, reuse, index_parts, stage),
+        *_rejects(plan, present, stage),
+    ]
     old_configs = () if present.manifest is None else present.manifest.configs
     configs = _configs(plan, reuse, [config.name for config in old_configs])
     shards = _in_order(configs, [*receipts, *reuse.shards])
     gone = frozenset(config.name for config in old_configs) - {config.name for config in configs}
     content = CardContent(
-        repository=repository,
+        repository=words.repository,
         configs=[_card_config(config, shards) for config in configs],
-        tables=[CardTable(file.path, file.rows, file.columns) for file in files if file.role == "also"],
-        said=said,
+        tables=[CardTable(file.path, file.rows, file.columns) for file in _by_path(files) if file.role == "also"],
+        said=words.said,
         gone=gone,
     )
-    card = write_card(content, readme if readme is not None else present.card)
-    files.append(stage.text(card, manifest.CARD, "card"))
+    kept = [] if card else present.files("card")
+    text = write_card(content, words.readme if words.readme is not None else present.card)
+    files += kept or [stage.bytes(manifest.CARD, "card", text.encode())]
     complete = Manifest(
         plan=_together(config.id for config in configs),
         versions=versions if receipts or present.manifest is None else present.manifest.versions,
@@ -81,58 +119,91 @@ def publish(
         spec=plan.spec,
         configs=tuple(configs),
         shards=tuple(shards),
-        files=tuple(sorted(files, key=lambda file: file.path)),
+        files=tuple(_by_path(files)),
     )
-    return _commit(complete, receipts, stage, present, destination)
+    return _commit(complete, receipts, stage, present, destination, purge=purge, on_event=on_event)
 
 
 def _commit(
-    complete: Manifest, receipts: Sequence[Receipt], stage: Stage, present: Present, destination: Destination
+    complete: Manifest,
+    receipts: Sequence[Receipt],
+    stage: Stage,
+    present: Present,
+    destination: Destination,
+    *,
+    purge: bool,
+    on_event: OnEvent,
 ) -> Publication:
-    owned = present.owned
-    intact = {path: value for path, value in owned.items() if present.has(path, value[0])}
+    staged = {one.path: Staged(one.path, one.size, one.sha256, one.xet_hash) for one in receipts} | stage.files
+    intact = {path: value for path, value in present.owned.items() if present.has(path, value[0])}
     changes = compare(complete.paths(), intact)
-    staged = {receipt.path for receipt in receipts} | stage.sizes.keys()
     new = [path for path in (*changes.missing, *changes.different) if path in staged]
-    refuse_strangers(new, present)
+    if not purge:
+        refuse_strangers(new, present)
     new.sort(key=lambda path: path == manifest.CARD)
-    gone = [path for path in owned if path not in complete.paths() and path in present.sizes]
+    gone = [*present.to_purge(complete)] if purge else present.to_replace(complete)
     said = complete.as_bytes()
+    sizes = {path: size for path, (size, _) in complete.paths().items()} | {manifest.PATH: len(said)}
+    revision, commits, moved = destination.revision, 0, 0
     if new or gone or present.manifest is None or present.manifest.as_bytes() != said:
-        stage.write(manifest.PATH, said)
-        destination.commit({path: path for path in (*new, manifest.PATH)}, gone)
+        stage.bytes(manifest.PATH, "manifest", said)
         new.append(manifest.PATH)
-    sizes = {**{path: size for path, (size, _) in complete.paths().items()}, manifest.PATH: len(said)}
-    return Publication(complete, tuple(new), tuple(gone), sum(sizes[path] for path in new))
+        everything = staged | stage.files
+        moved = sum(sizes[path] for path in new)
+        on_event(Started(STAGE, moved, len(new)))
+        revision, commits = destination.commit({path: everything[path] for path in new}, gone, _message(complete)), 1
+        on_event(Advanced(STAGE, moved, len(new)))
+        on_event(Finished(STAGE))
+    return Publication(complete, tuple(new), tuple(gone), moved, revision, commits)
+
+
+def _by_path(files: Iterable[PublishedFile]) -> list[PublishedFile]:
+    return sorted(files, key=lambda file: file.path)
+
+
+def _message(complete: Manifest) -> str:
+    rows = max((sum(split.rows for split in config.splits) for config in complete.configs), default=0)
+    names = ", ".join(config.name for config in complete.configs[:5]) + (" …" if len(complete.configs) > 5 else "")
+    return f"Publish {rows:,} rows ({names}) with sealift"
 
 
 def _tables(also: Sequence[Also], reuse: Reuse, source: Reads, stage: Stage) -> Iterator[PublishedFile]:
-    kept = {file.path: file for file in reuse.files if file.role == "also"}
+    kept = {file.path for file in reuse.files}
     for table in also:
-        if table.path in kept:
-            yield kept[table.path]
-            continue
-        with stage.file(table.path) as sink:
-            for piece in pieces(source, Entry(table.source, table.size, table.version)):
-                sink.write(piece)
-        yield PublishedFile(
-            table.path, "also", sink.size, sink.digest.hexdigest(), rows=table.rows, columns=table.columns
-        )
+        if table.path not in kept:
+            file = stage.file(table.path, "also", partial(_copy_entry, source, table))
+            yield replace(file, rows=table.rows, columns=table.columns)
+
+
+def _copy_entry(source: Reads, table: Also, sink: Sink) -> None:
+    for piece in pieces(source, Entry(table.source, table.size, table.version)):
+        sink.write(piece)
 
 
 def _index(
     plan: Plan, receipts: Sequence[Receipt], reuse: Reuse, parts: Mapping[str, Sequence[Path]], stage: Stage
 ) -> Iterator[PublishedFile]:
-    yield from (file for file in reuse.files if file.role == "index")
+    """Each file is made in the plan's folder first, since staging may ask for its bytes twice."""
+    made = plan.work / "index.parquet"
     for config in plan.configs:
         if config.name in reuse.configs:
             continue
         cells = sum(receipt.cells for receipt in receipts if receipt.config == config.name)
         chunks = index_chunks(parts[config.name])
         for path in index_paths(config.name, cells):
-            with stage.file(path) as sink:
+            with open(made, "wb") as sink:
                 write_index(sink, chunks)
-            yield PublishedFile(path, "index", sink.size, sink.digest.hexdigest(), config=config.name)
+            yield replace(stage.copy(path, "index", made), config=config.name)
+            made.unlink()
+
+
+def _rejects(plan: Plan, present: Present, stage: Stage) -> Iterator[PublishedFile]:
+    if not plan.rejects:
+        return
+    with open(plan.rejects_file, "rb") as data:
+        sha256 = hashlib.file_digest(data, "sha256").hexdigest()
+    same = [file for file in present.files("rejects") if file.sha256 == sha256]
+    yield same[0] if same else stage.copy(manifest.REJECTS, "rejects", plan.rejects_file)
 
 
 def _configs(plan: Plan, reuse: Reuse, old_order: Sequence[str]) -> list[PublishedConfig]:

@@ -18,6 +18,8 @@ from sealift.model.receipt import Receipt
 from sealift.ports import Destination
 
 STAGE = "read"
+ATTRIBUTES = ".gitattributes"
+"""Git's own file, with the Hub's rules of what is large: it outlives a purge."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,20 @@ class Present:
     def has(self, path: str, size: int) -> bool:
         """Whether that file is there with that size."""
         return self.sizes.get(path) == size
+
+    def files(self, role: str) -> list[PublishedFile]:
+        """The files of that role of an earlier publication, as far as they are there."""
+        files = () if self.manifest is None else self.manifest.files
+        return [file for file in files if file.role == role and self.has(file.path, file.size)]
+
+    def to_replace(self, complete: Manifest) -> list[str]:
+        """What goes for that publication to come: files of an earlier one that it does not have."""
+        return [path for path in self.owned if path not in complete.paths() and path in self.sizes]
+
+    def to_purge(self, complete: Manifest | None = None) -> dict[str, int]:
+        """The same when all but the publication goes, whoever put it there, and `.gitattributes` alone stays."""
+        stays = {ATTRIBUTES} | ({*complete.paths(), manifest.PATH} if complete else set())
+        return {path: size for path, size in self.sizes.items() if path not in stays}
 
 
 @dataclass(frozen=True)
@@ -122,10 +138,38 @@ def reusable(plan: Plan, kept: Collection[str], present: Present) -> Reuse:
     return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
 
 
+def staying(present: Present, without: Collection[str]) -> Reuse:
+    """What of an earlier publication stays when these configs alone are published anew: all else that is whole."""
+    old = present.manifest
+    if old is None:
+        return Reuse({}, (), ())
+    configs = {
+        config.name: config
+        for config in old.configs
+        if config.name not in without
+        and all(present.has(path, size) for path, size in old.owned_by(config.name).items())
+    }
+    files = tuple(
+        file
+        for file in old.files
+        if file.role != "card" and present.has(file.path, file.size) and (not file.config or file.config in configs)
+    )
+    return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
+
+
 def check(
-    plan: Plan, kept: Collection[str], reuse: Reuse, present: Present, readme: str | None, *, replace: bool
+    plan: Plan,
+    kept: Collection[str],
+    reuse: Reuse,
+    present: Present,
+    readme: str | None,
+    *,
+    replace: bool,
+    purge: bool,
 ) -> None:
     """See, before anything is packed, that nothing at the destination stands against the publication.
+
+    With `replace` another dataset may go, with `purge` whatever is there.
 
     Raises:
         RequestError: another dataset is there (no column in common), and `replace` does not say that it may go.
@@ -133,6 +177,8 @@ def check(
         RequestError: the card that is to be kept cannot be read.
     """
     check_card(readme if readme is not None else present.card or "")
+    if purge:
+        return
     old = () if present.manifest is None else present.manifest.configs
     columns = {column: None for config in old for column in config.features}
     if columns and not columns.keys() & plan.features.keys() and not replace:

@@ -184,14 +184,16 @@ def byte_size(said: int | str) -> int:
 
 
 def where_to(said: str | None) -> tuple[Literal["folder", "hub"], str]:
-    """Whether `to` names a folder or a Hub repository: `org/name` is the Hub; `./out`, `/data/out`, `out` are folders.
+    """Whether `to` names a folder or a Hub repository: `org/name` and `org/name@branch` are the Hub, and so are
+    addresses; `./out`, `/data/out`, `out` are folders.
 
     Raises:
         RequestError: nothing is said.
+        NotSupportedYet: it is an address of another kind.
     """
     if not said:
         raise RequestError("nothing says where to publish", hint="add --to ./out, or `to:` to the spec")
-    if said.startswith("hf://"):
+    if said.startswith(("hf://", "https://", "http://")):
         return "hub", said
     if "://" in said:
         raise NotSupportedYet(
@@ -199,7 +201,7 @@ def where_to(said: str | None) -> tuple[Literal["folder", "hub"], str]:
             hint="publish to a folder: --to ./out",
             key="to",
         )
-    parts = said.split("/")
+    parts = said.partition("@")[0].split("/")
     if len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~"):
         return "hub", said
     return "folder", said

@@ -6,16 +6,17 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
-from sealift.errors import DestinationError
+from sealift.errors import DestinationError, IntegrityError
 from sealift.model.entry import Entry
+from sealift.ports import Sink, Staged
 from sealift.stores.local import LocalFolder
 
 AGAIN = "mend that and run the same command again"
@@ -40,6 +41,25 @@ class LocalDestination:
         return real.parent / f".{real.name}.sealift"
 
     @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self.root)
+
+    @property
+    def revision(self) -> None:
+        """A folder has no history."""
+
+    @property
+    def here(self) -> tuple[Path, ...]:
+        """The folder, and the one beside it."""
+        return self.root, self.beside
+
+    @property
+    def work(self) -> Path:
+        """For what the run itself keeps; gone when the destination is left."""
+        return self.beside / "work"
+
+    @property
     def stager(self) -> LocalStage:
         """What a worker needs to stage files here."""
         return LocalStage(self.beside / "staged")
@@ -53,34 +73,61 @@ class LocalDestination:
     def _undecided(self) -> Path:
         return self.beside / "commit.part"
 
-    def __enter__(self) -> LocalDestination:
-        with _translated():
-            self._lock = _locked(self.beside, self.root)
-            try:
+    def __enter__(self) -> Self:
+        # Whatever interrupts this, a signal too, leaves nothing beside.
+        try:
+            with _translated():
+                self._take_lock()
                 _check(self.root, self.beside)
                 if self._decided.exists():
                     self._carry_out()
                 for left in ("staged", "work"):
                     shutil.rmtree(self.beside / left, ignore_errors=True)
                 self._undecided.unlink(missing_ok=True)
-            except BaseException:
-                self.__exit__()
-                raise
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._lock is None:
-            return
-        shutil.rmtree(self.beside / "work", ignore_errors=True)
-        # What is staged for a commit that was decided and not ended is needed to end it.
-        if not self._decided.exists():
-            shutil.rmtree(self.beside / "staged", ignore_errors=True)
-            # The lock goes last: from then on the folder may be another's.
-            Path(self._lock.name).unlink(missing_ok=True)
-            with suppress(OSError):
-                self.beside.rmdir()
-        self._lock.close()
-        self._lock = None
+        lock, self._lock = self._lock, None
+        ours = False
+        with suppress(BlockingIOError):
+            ours = lock is not None and _held(lock)
+        if lock is not None and ours:
+            shutil.rmtree(self.beside / "work", ignore_errors=True)
+            # What is staged for a commit that was decided and not ended is needed to end it.
+            if not self._decided.exists():
+                shutil.rmtree(self.beside / "staged", ignore_errors=True)
+                # The lock goes last: from then on the folder may be another's.
+                Path(lock.name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.beside.rmdir()
+        if lock is not None:
+            lock.close()
+
+    def _take_lock(self) -> None:
+        """Hold the lock beside, which is made, until it is closed.
+
+        Raises:
+            DestinationError: another process holds it.
+        """
+        while True:
+            try:
+                self.beside.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._lock = open(self.beside / "lock", "w")  # noqa: SIM115 — it stays open as long as it is held
+            except (FileExistsError, FileNotFoundError):
+                if self.beside.exists() and not self.beside.is_dir():
+                    raise
+                continue  # the one before has just taken the folder away
+            try:
+                if _held(self._lock):
+                    return
+            except BlockingIOError as error:
+                raise DestinationError(
+                    f"another process is publishing to {self.root}", hint="wait for it to end", path=str(self.root)
+                ) from error
+            self._lock.close()
 
     def listing(self) -> Iterator[pa.RecordBatch]:
         """Every file that is published, none if the folder is not there yet."""
@@ -90,8 +137,14 @@ class LocalDestination:
         """Fill the view from a published file."""
         LocalFolder(self.root).read_into(entry, offset, view)
 
-    def commit(self, staged: Mapping[str, str], delete: Iterable[str]) -> None:
-        """Rename staged files into place, in the mapping's order, then delete.
+    def refresh(self) -> None:
+        """A folder is always listed and read as it is."""
+
+    def prepare(self) -> None:
+        """Opening has made all that is needed."""
+
+    def commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> None:
+        """Rename staged files into place, in the mapping's order, then delete. The message is for those who keep one.
 
         A reader that looks in between may see some files new and some old; a Hub has one instant, a folder has not.
 
@@ -99,7 +152,7 @@ class LocalDestination:
             DestinationError: a file cannot be renamed or deleted; the next run goes on there.
         """
         with _translated():
-            decision = {"rename": dict(staged), "delete": list(delete)}
+            decision = {"rename": {file.path: path for path, file in files.items()}, "delete": list(delete)}
             self._undecided.write_text(json.dumps(decision), encoding="utf-8")
             os.replace(self._undecided, self._decided)
             self._carry_out()
@@ -124,9 +177,8 @@ class LocalStage:
 
     root: Path
 
-    @contextmanager
-    def stage(self, path: str) -> Iterator[_Whole]:
-        """Write a staged file; it has its name only when it is complete.
+    def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
+        """Stage a file; it has its name only when it is complete. Nothing is held in memory.
 
         Raises:
             DestinationError: the disk is full or does not take the file.
@@ -137,10 +189,28 @@ class LocalStage:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(half, "wb", buffering=0) as file:
-                    yield _Whole(file)
+                    write(_Whole(file))
+                    size = file.tell()
                 os.replace(half, target)
             finally:
                 half.unlink(missing_ok=True)
+        return Staged(path, size)
+
+    def read_back(self, staged: Staged, offset: int, view: memoryview) -> None:
+        """Fill the view from a staged file.
+
+        Raises:
+            IntegrityError: it is not there, or not that long.
+        """
+        where = self.root / staged.path
+        try:
+            with open(where, "rb") as file:
+                file.seek(offset)
+                read = file.readinto(view)
+        except FileNotFoundError:
+            read = 0
+        if read < len(view):
+            raise IntegrityError(f"{where} is not what was staged", hint=AGAIN, path=staged.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,32 +243,17 @@ def _translated(hint: str = AGAIN) -> Iterator[None]:
         raise DestinationError(f"{where}: {error.strerror or error}", hint=hint, path=where) from error
 
 
-def _locked(beside: Path, root: Path) -> IO[str]:
-    """The lock of that folder, which is made; it is held until it is closed.
+def _held(lock: IO[str]) -> bool:
+    """Whether this process holds the lock, now or already; not if the file was taken away meanwhile.
 
     Raises:
-        DestinationError: another process holds it.
+        BlockingIOError: another process holds it.
     """
-    while True:
-        try:
-            beside.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = open(beside / "lock", "w")  # noqa: SIM115 — it stays open as long as it is held
-        except (FileExistsError, FileNotFoundError):
-            if beside.exists() and not beside.is_dir():
-                raise
-            continue  # the one before has just taken the folder away
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name)):
-                return lock
-        except FileNotFoundError:
-            pass
-        except BlockingIOError as error:
-            lock.close()
-            raise DestinationError(
-                f"another process is publishing to {root}", hint="wait for it to end", path=str(root)
-            ) from error
-        lock.close()
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
+    except FileNotFoundError:
+        return False
 
 
 def _check(root: Path, beside: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sealift.errors import IntegrityError
+from sealift.formats.ranged import whole
 from sealift.formats.rowfile import joined_key
-from sealift.model import manifest
-from sealift.model.manifest import Manifest, read_manifest
+from sealift.model.manifest import Manifest
 from sealift.tools.corpus import make
+from sealift.tools.loading import WAYS, Batches, Job, loader
+from sealift.verify.published import Published, shards_of
 
+REPOSITORY = "demo/sealift-demo"
 BATCH_ROWS = 32
-Batches = Iterator[tuple[str, pa.Table]]
-"""Rows in order, as (split, rows with media as they are stored)."""
-Reader = Callable[[Path, str], Batches]
-"""From the published folder and a config to the config's rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,20 @@ def prepare(folder: Path, rows: int) -> Path:
     return folder / "sealift.yaml"
 
 
-def load_back(out: Path, source: Path, found: Manifest, config: str, read: Reader) -> Loaded:
-    """Read a config and compare every media byte with the file at the source that the published index names.
+def load_back(published: Published, found: Manifest, source: Path, config: str, came: Batches) -> Loaded:
+    """Compare every media byte of a config's rows with the file at the source that the published index names.
 
     Raises:
         IntegrityError: what came back is not what lies at the source.
     """
-    files = _files(out, found, config)
+    files = _files(published, found, config)
     rows: Counter[str] = Counter()
     columns = cells = 0
-    for split, table in read(out, config):
+    for split, table in came:
         rows[split] += table.num_rows
         columns = table.num_columns
         cells += _compare(table, found.key, files, source)
-    published = found.config(config)
-    expected = {split.name: split.rows for split in published.splits} if published else {}
+    expected = {split.name: split.rows for one in found.configs if one.name == config for split in one.splits}
     if rows != expected or cells != len(files):
         raise IntegrityError(
             f"{config}: {dict(rows)} rows and {cells} files came back, {expected} and {len(files)} were published",
@@ -63,36 +62,28 @@ def load_back(out: Path, source: Path, found: Manifest, config: str, read: Reade
     return Loaded(config, dict(rows), columns, cells)
 
 
-def as_map(out: Path, config: str) -> Batches:
-    """The rows by `datasets.load_dataset`.
-
-    Raises:
-        ImportError: `datasets` is not installed.
-    """
-    from datasets import disable_progress_bars, load_dataset
-
-    disable_progress_bars()
-    for split, dataset in load_dataset(str(out), config, cache_dir=str(out.parent / "cache")).items():
-        yield from ((str(split), table) for table in dataset.with_format("arrow").iter(BATCH_ROWS))
-
-
-def as_stream(out: Path, config: str) -> Batches:
-    """The rows by `datasets.load_dataset`, streaming.
-
-    Raises:
-        ImportError: `datasets` is not installed.
-    """
-    from datasets import load_dataset
-
-    for split, dataset in load_dataset(str(out), config, streaming=True).items():
-        yield from ((str(split), table) for table in dataset.with_format("arrow").iter(BATCH_ROWS))
+def by_datasets(
+    published: Published, found: Manifest, source: Path, environment: Mapping[str, str], home: Path
+) -> list[Loaded]:
+    """Every config by `datasets.load_dataset`, map-style and as a stream; see `load_back`."""
+    loaded = {}
+    with loader(environment, home) as process:
+        for config, way in product((config.name for config in found.configs), WAYS):
+            rows = process.rows(Job(REPOSITORY, config, way, BATCH_ROWS))
+            loaded[config] = load_back(published, found, source, config, rows)
+    return [*loaded.values()]
 
 
-def with_pyarrow(out: Path, config: str) -> Batches:
-    """The rows by pyarrow alone, for an installation without `datasets`."""
-    found = read_manifest((out / manifest.PATH).read_bytes())
-    for shard in (one for one in found.shards if one.config == config):
-        with pq.ParquetFile(out / shard.path) as file:
+def by_pyarrow(published: Published, found: Manifest, source: Path) -> list[Loaded]:
+    """Every config by pyarrow alone; see `load_back`."""
+    names = [config.name for config in found.configs]
+    return [load_back(published, found, source, name, with_pyarrow(published, found, name)) for name in names]
+
+
+def with_pyarrow(published: Published, found: Manifest, config: str) -> Batches:
+    """The rows by pyarrow alone, for an installation without `datasets`. Memory: a shard."""
+    for shard in shards_of(found, config):
+        with pq.ParquetFile(pa.BufferReader(whole(published, published.entry(shard.path)))) as file:
             yield from ((shard.split, pa.Table.from_batches([batch])) for batch in file.iter_batches(BATCH_ROWS))
 
 
@@ -100,10 +91,11 @@ Place = tuple[str, str, int]
 """Key, column and element (0 for a single cell)."""
 
 
-def _files(out: Path, found: Manifest, config: str) -> dict[Place, str]:
+def _files(published: Published, found: Manifest, config: str) -> dict[Place, str]:
     """The path at the source of each media cell, as the published index names it."""
-    paths = [out / one.path for one in found.files if (one.role, one.config) == ("index", config)]
-    records = [record for path in paths for record in pq.read_table(path).to_pylist()]
+    paths = [one.path for one in found.files if (one.role, one.config) == ("index", config)]
+    tables = (pq.read_table(pa.BufferReader(whole(published, published.entry(path)))) for path in paths)
+    records = [record for table in tables for record in table.to_pylist()]
     return {(one["key"], one["column"], one["element"] or 0): one["path"] for one in records}
 
 

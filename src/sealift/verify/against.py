@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import blake3
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sealift.errors import SealiftError
 from sealift.formats.index import cells_of
@@ -25,7 +25,8 @@ from sealift.model.receipt import Receipt
 from sealift.ports import Reads
 from sealift.verify.cells import media_of
 from sealift.verify.codes import problem
-from sealift.verify.published import UNREADABLE, Published, said, shards_of
+from sealift.verify.opened import chunks, open_file
+from sealift.verify.published import UNREADABLE, Published, read_problem, shards_of
 from sealift.verify.records import Records, records_of
 
 STAGE = "against"
@@ -87,17 +88,21 @@ class Against:
                 try:
                     yield from self._shard(shard, rows, start, media, records)
                 except UNREADABLE as error:
-                    yield problem("rows-damaged", f"the rows cannot be read: {said(error)}", shard.path)
+                    yield read_problem("rows-damaged", "the rows cannot be read: ", self.published, shard.path, error)
             start += shard.rows
 
     def _shard(
         self, shard: Receipt, rows: RowReader, start: int, media: list[MediaColumn], records: Records | None
     ) -> Iterator[Problem]:
         names = {column.name for column in media}
-        with pq.ParquetFile(self.published.file(shard.path)) as file:
+        with open_file(self.published, shard.path) as opened, opened.parquet() as file:
             light = [name for name in file.schema_arrow.names if name not in names]
+            places = chunks(file.metadata, light)
+            opened.want(chain(*places))
             at = 0
             for number in range(file.num_row_groups):
+                for place in sorted(places[number]):
+                    opened.keep(*place)
                 count = file.metadata.row_group(number).num_rows
                 given = rows.read(start + at, count)
                 there = file.read_row_group(number, columns=light, use_threads=False)
@@ -106,6 +111,7 @@ class Against:
                     part = records.of(shard.path, at + count)
                     for column in media:
                         yield from self._cells(shard, given, column, at, part)
+                opened.drop()
                 at += count
 
     def _cells(

@@ -13,7 +13,7 @@ from sealift.model import manifest
 from sealift.model.manifest import Manifest, PublishedConfig
 from sealift.model.problem import Problem
 from sealift.verify.codes import problem
-from sealift.verify.published import UNREADABLE, Published, rows_of, said, shards_of
+from sealift.verify.published import UNREADABLE, Published, read_problem, rows_of, shards_of
 
 MALFORMED = (*UNREADABLE, KeyError, TypeError, AttributeError)
 
@@ -26,7 +26,7 @@ def check_card(published: Published, found: Manifest) -> Iterator[Problem]:
         card = read_card(whole(published, published.entry(manifest.CARD)).decode())
         yield from list(_differences(published, card, found))
     except MALFORMED as error:
-        yield problem("card-damaged", said(error), manifest.CARD)
+        yield read_problem("card-damaged", "", published, manifest.CARD, error)
 
 
 def _differences(published: Published, card: Mapping[str, Any], found: Manifest) -> Iterator[Problem]:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import blake3
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from sealift.errors import IntegrityError
 from sealift.formats import parquet
-from sealift.formats.ranged import span
 from sealift.model.column import MediaColumn
 from sealift.model.event import Advanced, OnEvent
-from sealift.model.manifest import Manifest, PublishedConfig
+from sealift.model.manifest import PublishedConfig
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
+from sealift.verify.ahead import Range
 from sealift.verify.codes import problem
-from sealift.verify.published import UNREADABLE, Published, said, shards_of
-from sealift.verify.records import Records, records_of
+from sealift.verify.opened import Opened
+from sealift.verify.published import OUT_OF_REACH, UNREADABLE, said
 
-
-def check_cells(published: Published, found: Manifest, on_event: OnEvent) -> Iterator[Problem]:
-    """Walk the pages of every media column, compare each cell's place with the index, and hash its bytes."""
-    for config in found.configs:
-        records = records_of(published, found, config.name)
-        columns = media_of(config)
-        for shard in shards_of(found, config.name) if records else ():
-            if records and published.usable(shard.path):
-                yield from _Shard(published, shard, columns, records, on_event).check()
+Int64 = npt.NDArray[np.int64]
+Other = tuple[str, str]
+"""Key and path of a cell whose bytes are not those of the source."""
 
 
 def media_of(config: PublishedConfig) -> list[MediaColumn]:
@@ -44,71 +41,186 @@ def media_of(config: PublishedConfig) -> list[MediaColumn]:
     return columns
 
 
-@dataclass
-class _Shard:
-    """One shard and its records; `whole` is the digest over the digests of its cells."""
+class Bones:
+    """What lies between the cells of a column chunk: the pages' heads and levels, and the cells' lengths.
 
-    published: Published
+    Bytes of cells read as 0. Who walks the pages does not look at them, unless the cells do not lie where they were
+    said to lie, and then finds others than were said. Memory: some 100 bytes a cell; of more than `most`
+    bytes the last read as 0, too.
+    """
+
+    def __init__(self, most: int = 64 << 20) -> None:
+        self._most = most
+        self._starts: list[int] = []
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def take(self, start: int, views: Iterable[memoryview]) -> None:
+        """Remember what comes next in the file, from `start` on."""
+        for view in views:
+            if self._held + len(view) <= self._most:
+                self._held += len(view)
+                self._starts.append(start)
+                self._parts.append(bytes(view))
+            start += len(view)
+
+    def range(self, offset: int, length: int) -> bytes:
+        """These bytes of the file."""
+        data = bytearray(length)
+        for at in range(max(0, bisect_right(self._starts, offset) - 1), len(self._starts)):
+            start, part = self._starts[at], self._parts[at]
+            if start >= offset + length:
+                break
+            begin, end = max(start, offset), min(start + len(part), offset + length)
+            if begin < end:
+                data[begin - offset : end - offset] = part[begin - start : end - start]
+        return bytes(data)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A media column in one row group: bytes `start` up to `end` of the shard, and what the index says of its cells."""
+
+    row_group: int
+    column: MediaColumn
+    start: int
+    end: int
+    records: pa.Table
+
+    def fits(self) -> bool:
+        """Whether the records can be right: one cell after another, each with its length before it, in the chunk."""
+        offset, size = (_numbers(self.records[name]) for name in ("offset", "size"))
+        inside = (offset >= self.start) & (size >= 0) & (size <= self.end - self.start) & (offset <= self.end - size)
+        ends = np.concatenate(([self.start], offset + size))
+        return bool(inside.all() and (offset - 4 >= ends[:-1]).all())
+
+
+@dataclass
+class CellCheck:
+    """The cells of one shard, row group by row group, beside their index records.
+
+    Each byte of the media is read once, from front to back: hashed where the index says that a cell is, and kept where
+    it says that there is none, which is enough to walk the pages and see whether the index is right. The first chunk
+    that is not in place ends it, for so are those behind.
+    """
+
     shard: Receipt
     columns: list[MediaColumn]
-    records: Records
+    opened: Opened
+    footer: parquet.Footer
     on_event: OnEvent
-    whole: blake3.blake3 = field(default_factory=blake3.blake3)
+    problems: list[Problem] = field(default_factory=list)
+    cells: int = 0
+    over: bool = False
+    _whole: blake3.blake3 = field(default_factory=blake3.blake3)
 
-    def check(self) -> Iterator[Problem]:
-        """Everything that is wrong with the cells; the first that is out of place ends it, for so are those behind."""
-        path = self.shard.path
-        file = self.published.file(path)
-        try:
-            footer = parquet.read_footer(file.range, self.published.sizes[path])
-            for number, group in enumerate(footer.row_groups):
-                records = self.records.of(path, group.first_row + group.rows)
-                at = 0
-                for column in self.columns:
-                    for page in parquet.cells(file.range, footer, column.leaf, [number]):
-                        part = records.slice(at, len(page.row))
-                        at += len(page.row)
-                        if not _in_place(part, column, page):
-                            yield self._out_of_place(column.name)
-                            return
-                        yield from self._check_bytes(part, column.name)
-                if at != records.num_rows:
-                    yield self._out_of_place(records["column"][at].as_py())
-                    return
-        except UNREADABLE as error:
-            self.published.damaged.add(path)
-            yield problem("pages-damaged", said(error), path)
+    def places(self, number: int) -> list[Range]:
+        """Where the media of a row group lie."""
+        leaves = {column.leaf for column in self.columns}
+        return [(one.start, one.end) for one in self.footer.row_groups[number].chunks if one.leaf.path in leaves]
+
+    def chunks(self, number: int, records: pa.Table) -> list[Chunk]:
+        """The column chunks of a row group, each with its records; these must come in the order of the columns."""
+        group, at, found = self.footer.row_groups[number], 0, []
+        for column in self.columns:
+            count = pc.sum(pc.equal(records["column"], column.name)).as_py() or 0
+            part = records.slice(at, count)
+            at += count
+            self._whole.update(b"".join(digest or b"" for digest in part["digest"].to_pylist()))
+            places = [(one.start, one.end) for one in group.chunks if one.leaf.path == column.leaf]
+            # A file without the column is told apart when its pages are to be walked.
+            found += [Chunk(number, column, *place, part) for place in places or [(0, 0)]]
+        if at != records.num_rows:
+            self._out_of_place(str(records["column"][at].as_py()))
+        return found
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Check the cells of a column chunk, unless it is over.
+
+        Raises:
+            SourceError, DestinationError: the bytes cannot be had.
+        """
+        if self.over:
             return
-        if self.whole.hexdigest() != self.shard.digest:
-            yield problem("shard-digest", "the digest of the cells is not that of the manifest", path)
-
-    def _out_of_place(self, column: str) -> Problem:
-        self.published.damaged.add(self.shard.path)
-        return problem("cell-place", "cells do not lie where the index says", f"{self.shard.path} `{column}`")
-
-    def _check_bytes(self, part: pa.Table, column: str) -> Iterator[Problem]:
-        """Hash the cells of a page; one problem for all of them that are other than they were."""
-        entry, others = self.published.entry(self.shard.path), []
-        for key, offset, size, digest, path in _records(part, "key", "offset", "size", "digest", "path"):
-            hasher = blake3.blake3()
-            for piece in span(self.published, entry, offset, size):
-                hasher.update(piece)
-            self.whole.update(digest or b"")
-            self.published.checked["cells"] += 1
-            self.on_event(Advanced("verify", size))
-            if hasher.digest() != digest:
-                others.append((key, path))
+        try:
+            others = self._others(chunk)
+        except OUT_OF_REACH:
+            raise
+        except UNREADABLE as error:
+            self.over = True
+            self.problems.append(problem("pages-damaged", said(error), self.shard.path))
+            return
+        if others is None:
+            self._out_of_place(chunk.column.name)
+            return
+        self.cells += chunk.records.num_rows
         if others:
             key, path = others[0]
             message = f"the bytes of {path} are not those of the source"
-            yield problem("cell-digest", message, f"{self.shard.path} `{column}` {key}", len(others))
+            place = f"{self.shard.path} `{chunk.column.name}` {key}"
+            self.problems.append(problem("cell-digest", message, place, len(others)))
+
+    def finish(self) -> None:
+        """Hold the digest of all cells against the manifest."""
+        if not self.over and self._whole.hexdigest() != self.shard.digest:
+            message = "the digest of the cells is not that of the manifest"
+            self.problems.append(problem("shard-digest", message, self.shard.path))
+
+    def _out_of_place(self, column: str) -> None:
+        if not self.over:
+            place = f"{self.shard.path} `{column}`"
+            self.problems.append(problem("cell-place", "cells do not lie where the index says", place))
+        self.over = True
+
+    def _others(self, chunk: Chunk) -> list[Other] | None:
+        """The cells with other bytes than they had at the source; None if they do not lie where the index says."""
+        others = None
+        if chunk.fits():
+            bones = Bones()
+            others = self._sweep(chunk, bones)
+            try:
+                if self._in_place(bones.range, chunk):
+                    return others
+            except IntegrityError:
+                pass  # The pages may be damaged, or the index wrong: that takes a look at all bytes.
+        return others if self._in_place(self.opened.file.range, chunk) else None
+
+    def _sweep(self, chunk: Chunk, bones: Bones) -> list[Other]:
+        """Read the chunk once, hash its cells, and keep what is between them."""
+        at, others = chunk.start, []
+        names = ("key", "offset", "size", "digest", "path")
+        records = zip(*(chunk.records[name].to_pylist() for name in names), strict=True)
+        for key, offset, size, digest, path in records:
+            bones.take(at, self.opened.views(at, offset))
+            at = offset + size
+            hasher = blake3.blake3()
+            for view in self.opened.views(offset, at):
+                hasher.update(view)
+                self.on_event(Advanced("verify", len(view)))
+            if hasher.digest() != digest:
+                others.append((key, path))
+        bones.take(at, self.opened.views(at, chunk.end))
+        return others
+
+    def _in_place(self, read: parquet.Read, chunk: Chunk) -> bool:
+        """Whether the records name exactly the cells that the pages hold.
+
+        Raises:
+            IntegrityError: the pages cannot be walked.
+        """
+        at = 0
+        for page in parquet.cells(read, self.footer, chunk.column.leaf, [chunk.row_group]):
+            if not _same(chunk.records.slice(at, len(page.row)), chunk.column, page):
+                return False
+            at += len(page.row)
+        return bool(at == chunk.records.num_rows)
 
 
-def _records(part: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
-    return zip(*(part[name].to_pylist() for name in names), strict=True)
+def _numbers(column: pa.ChunkedArray) -> Int64:
+    return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
 
 
-def _in_place(part: pa.Table, column: MediaColumn, page: parquet.CellPage) -> bool:
+def _same(part: pa.Table, column: MediaColumn, page: parquet.CellPage) -> bool:
     """Whether the records name exactly the page's cells: column, row, element, offset and size."""
     if part.num_rows != len(page.row) or set(part["column"].unique().to_pylist()) - {column.name}:
         return False
@@ -118,4 +230,4 @@ def _in_place(part: pa.Table, column: MediaColumn, page: parquet.CellPage) -> bo
         (part["offset"], page.offset),
         (part["size"], page.length),
     ]
-    return all(np.array_equal(told.to_numpy(), there) for told, there in pairs)
+    return all(bool(np.array_equal(told.to_numpy(), there)) for told, there in pairs)

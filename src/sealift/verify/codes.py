@@ -33,10 +33,11 @@ CODES: Mapping[str, Code] = {
     "file-missing": Code("tree", "A file of the manifest is not there."),
     "file-size": Code("tree", "A file has another size than when it was published."),
     "file-sha256": Code("tree", "A file has the right size and other bytes than those that were published."),
+    "file-xet-hash": Code("tree", "The Hub has a file under another Xet hash than that of the bytes published."),
     "file-unreadable": Code(
         "tree",
-        "A file may not be read, or is a link that leads out of the folder.",
-        "give yourself the right to read it; in place of a link put the file",
+        "A file may not be read, is a link that leads out of the folder, or is not delivered by the Hub.",
+        "give yourself the right to read it; in place of a link put the file; ask a busy Hub again later",
     ),
     "file-unexpected": Code(
         "tree", "There is a file that the manifest does not know.", "delete it, or list it in `also:` and publish again"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -15,31 +17,38 @@ from sealift.formats.parquet.storage import BOX
 from sealift.model.manifest import Manifest, PublishedConfig
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
+from sealift.verify.ahead import in_order
 from sealift.verify.card import check_card
 from sealift.verify.codes import problem
-from sealift.verify.published import UNREADABLE, Published, rows_of, said, shards_of
+from sealift.verify.opened import Opened, open_file
+from sealift.verify.published import UNREADABLE, Published, read_problem, rows_of, shards_of
 
 
 def check_footers(published: Published, found: Manifest) -> Iterator[Problem]:
     """Read every footer and hold it against the manifest, then the manifest against itself and the card."""
     for config in found.configs:
-        for shard in shards_of(found, config.name):
-            if published.usable(shard.path):
-                published.checked["footers"] += 1
-                yield from _check_footer(published, config, shard)
+        shards = [shard for shard in shards_of(found, config.name) if published.usable(shard.path)]
+        for shard, opening in in_order(partial(_open, published), shards, published.reach.at_once):
+            published.checked["footers"] += 1
+            yield from _check_footer(published, config, shard, opening)
         yield from _check_counts(published, found, config)
     yield from check_card(published, found)
 
 
-def _check_footer(published: Published, config: PublishedConfig, shard: Receipt) -> Iterator[Problem]:
+def _open(published: Published, shard: Receipt) -> Opened:
+    return open_file(published, shard.path, head=True)
+
+
+def _check_footer(
+    published: Published, config: PublishedConfig, shard: Receipt, opening: Future[Opened]
+) -> Iterator[Problem]:
     """What is wrong with one shard's footer; its rows are not looked at any more if they cannot be what is said."""
-    file = published.file(shard.path)
     try:
-        footer = parquet.read_footer(file.range, published.sizes[shard.path])
-        schema = pq.read_schema(file)
+        with opening.result() as opened:
+            footer = parquet.read_footer(opened.file.range, opened.entry.size)
+            schema = pq.read_schema(opened.file)
     except UNREADABLE as error:
-        published.damaged.add(shard.path)
-        yield problem("footer-damaged", f"the footer cannot be read: {said(error)}", shard.path)
+        yield read_problem("footer-damaged", "the footer cannot be read: ", published, shard.path, error)
         return
     if footer.rows != shard.rows:
         published.damaged.add(shard.path)

@@ -13,8 +13,9 @@ from sealift.errors import IntegrityError
 from sealift.formats.index import GROUP_ROWS, INDEX
 from sealift.model.manifest import Manifest
 from sealift.model.problem import Problem
-from sealift.verify.codes import problem
-from sealift.verify.published import UNREADABLE, Published, said, shards_of
+from sealift.verify.ahead import runs
+from sealift.verify.opened import chunks, open_file
+from sealift.verify.published import UNREADABLE, Published, read_problem, shards_of
 
 
 class Records:
@@ -44,15 +45,17 @@ class Records:
     def _read(self, paths: list[str]) -> Iterator[pa.RecordBatch]:
         for path in paths:
             try:
-                with pq.ParquetFile(self._published.file(path)) as file:
+                with open_file(self._published, path) as opened, opened.parquet() as file:
                     if not file.schema_arrow.equals(INDEX, check_metadata=False):
                         raise IntegrityError("its columns are not those of an index")
-                    for batch in file.iter_batches(batch_size=GROUP_ROWS, use_threads=False):
-                        batch.validate(full=True)
-                        yield batch
+                    for number, places in enumerate(chunks(file.metadata, INDEX.names)):
+                        # The columns lie side by side, and pyarrow would ask for each by itself.
+                        for start, end in runs(places, 0):
+                            opened.keep(start, end)
+                        yield from _batches(file, number)
+                        opened.drop()
             except UNREADABLE as error:
-                self._published.damaged.add(path)
-                self.broken = problem("index-damaged", said(error), path)
+                self.broken = read_problem("index-damaged", "", self._published, path, error)
                 return
 
     def of(self, shard: str, end_row: int | None = None) -> pa.Table:
@@ -79,6 +82,12 @@ class Records:
         while self._held is not None:
             self.strays += self._held.num_rows
             self._next()
+
+
+def _batches(file: pq.ParquetFile, number: int) -> Iterator[pa.RecordBatch]:
+    for batch in file.iter_batches(batch_size=GROUP_ROWS, row_groups=[number], use_threads=False):
+        batch.validate(full=True)
+        yield batch
 
 
 def records_of(published: Published, found: Manifest, config: str) -> Records | None:

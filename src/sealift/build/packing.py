@@ -1,0 +1,65 @@
+"""Packing many shards at once, and what the probes have to say in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sealift.model.event import Finished, OnEvent, Started
+from sealift.model.plan import Plan, PlannedShard
+from sealift.model.problem import Problem
+from sealift.model.receipt import Receipt
+from sealift.pack import STAGE, job, pack
+from sealift.ports import Reads, Stages
+from sealift.runners.local import LocalRunner, WorkerDied
+
+
+def pack_all(
+    made: Plan, shards: Sequence[PlannedShard], source: Reads, stager: Stages, on_event: OnEvent
+) -> list[Receipt]:
+    """Pack the shards, as many at once as fit; the receipts in the shards' order."""
+    if not shards:
+        return []
+    on_event(Started(STAGE, sum(shard.media_bytes for shard in shards), sum(shard.cells for shard in shards)))
+    jobs = [job(made, shard, source, stager) for shard in shards]
+    receipts = {}
+    outcomes = LocalRunner(min(made.estimate.workers, len(jobs))).map(pack, jobs, on_event)
+    try:
+        for outcome in outcomes:
+            if isinstance(outcome.error, WorkerDied):
+                path = outcome.item.shard.path
+                raise WorkerDied(f"{path}: {outcome.error.message}", hint=outcome.error.hint, shard=path)
+            if outcome.result is None:
+                raise outcome.error or RuntimeError("a shard was packed without a receipt")
+            receipts[outcome.result.path] = outcome.result
+    finally:
+        outcomes.close()
+    on_event(Finished(STAGE))
+    return [receipts[shard.path] for shard in shards]
+
+
+def to_pack(made: Plan, without: Iterable[str]) -> list[PlannedShard]:
+    """The shards to pack, smallest config first, so that a mistake shows early."""
+    order = {name: number for number, name in enumerate(made.smallest_first)}
+    done = set(without)
+    return sorted((shard for shard in made.shards if shard.config not in done), key=lambda one: order[one.config])
+
+
+def findings_of(receipts: Iterable[Receipt], *, strict: bool) -> Iterator[Problem]:
+    """What the probes noticed, counted once for a file that several configs hold."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    examples: dict[tuple[str, str], str] = {}
+    for receipt in receipts:
+        for finding in receipt.findings:
+            at = (finding.column, finding.reason)
+            by_config = counts.setdefault(at, {})
+            by_config[receipt.config] = by_config.get(receipt.config, 0) + finding.count
+            examples.setdefault(at, finding.example)
+    for (column, reason), by_config in sorted(counts.items()):
+        yield Problem(
+            "media-suspect",
+            f"column `{column}`: {reason}",
+            place=examples[(column, reason)],
+            remedy="look at the file; `sealift plan --check 3` decodes some rows",
+            severity="error" if strict else "warning",
+            count=max(by_config.values()),
+        )

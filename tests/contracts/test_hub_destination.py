@@ -1,0 +1,73 @@
+"""A repository of a Hub keeps what every destination promises: by Xet and by LFS, with room on disk and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.contracts.test_destination import DestinationContract
+from tests.hubs import Hub, start_hub
+
+from sealift.stores.hub import HubDestination, Place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What Xet's library remembers of Hubs that are gone is not for these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def xet_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with start_hub(tmp_path_factory.mktemp("with") / "hub") as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def lfs_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    parts = ("--lfs-multipart-over", "1MB", "--lfs-part-size", "400KB")
+    with start_hub(tmp_path_factory.mktemp("without") / "hub", "--no-xet", *parts) as hub:
+        yield hub
+
+
+class HubContract(DestinationContract):
+    """The repository is there and nothing is in it: a new one would have a `.gitattributes` of the Hub's."""
+
+    HUB = "xet_hub"
+    STAGING: int | None = None
+
+    @pytest.fixture(autouse=True)
+    def _repository(self, request: pytest.FixtureRequest) -> None:
+        self.hub: Hub = request.getfixturevalue(self.HUB)
+        self.place = Place.parse(self.hub.name(), self.hub.endpoint)
+        with self.opened() as destination:
+            destination.prepare()
+            assert destination.stager.xet == (self.HUB == "xet_hub")
+            destination.commit({}, [".gitattributes"], "empty it")
+
+    def opened(self) -> HubDestination:
+        return HubDestination(self.place, self.hub.token, staging=self.STAGING)
+
+
+class TestByXet(HubContract):
+    """As a Hub is by default: content is streamed to Xet."""
+
+
+class TestByXetFromDisk(HubContract):
+    """With room for a part of the files: the others are streamed."""
+
+    STAGING = 64 << 10
+
+
+class TestByLfs(HubContract):
+    """A Hub without Xet: content waits on disk until its digest is known."""
+
+    HUB = "lfs_hub"
+
+
+class TestByLfsWithoutDisk(TestByLfs):
+    """The same with nothing on disk: files are written twice."""
+
+    STAGING = 0
