@@ -7,7 +7,10 @@ import json
 import os
 import re
 import runpy
+import select
 import shlex
+import signal
+import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,15 +21,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
+from tests.command import COMMAND
 
 import sealift
+from sealift import errors
 from sealift.cli.main import sealift as program
 from sealift.errors import NotSupportedYet, SpecError
+from sealift.formats import measured
 from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, PublishedSplit
 from sealift.model.receipt import INDEX_COLUMNS, REJECT_COLUMNS, Receipt
+from sealift.plan import limits
 from sealift.plan.cells import REASONS
+from sealift.rehearse import figures
 from sealift.rows.bids import ENTITIES
 from sealift.spec import Spec, grammar
+from sealift.stores.hub import stage, wire
 from sealift.tools import corpus
 from sealift.tools.makers import brain, flac, melody, midi, nifti, picture, png, tones
 
@@ -35,6 +44,12 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 EVERY_PAGE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))]
 RUN = ("console", "python", "yaml")
 GAP = "…"
+SECONDS = 60
+"""What a command that serves gets to start, and to stop."""
+ON_HUB = "SEALIFT_DOCS_ON_HUB" in os.environ
+"""Whether this is the process in which tests/test_docs_hub.py has the pages run that need a Hub."""
+NEEDS_HUB = "<!-- run beside a Hub on this machine -->"
+"""What such a page has in its source."""
 GIVEN = {"docs/verify.md": ("sealift init recordings", "sealift publish sealift.yaml --to ./out")}
 """What pages take as done before they begin."""
 
@@ -112,13 +127,15 @@ class Shell:
 
     def run(self, command: str) -> str:
         """What the command says on both streams; the exit code on a last line, if it is not 0."""
-        words = shlex.split(command, comments=True)
+        words = [os.path.expandvars(word) for word in shlex.split(command, comments=True)]
         self.capfd.readouterr()
         code = getattr(self, f"_{words[0]}")(*words[1:])
         out, err = self.capfd.readouterr()
         return f"{out}\n{err}\n" + (f"exit code {code}" if code else "")
 
     def _sealift(self, *words: str) -> int:
+        if words[0] == "hub":
+            return serve(words)
         with pytest.raises(SystemExit) as ended:
             program.main(list(words))
         return int(ended.value.code or 0)
@@ -127,6 +144,20 @@ class Shell:
         for word in words:
             (self.folder / word).unlink()
         return 0
+
+
+def serve(words: tuple[str, ...]) -> int:
+    """Run a command that serves until Ctrl-C, and press that when it has said what to type; its exit code."""
+    command = [str(COMMAND), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], SECONDS)[0], f"{command} said nothing"
+            print(process.stdout.read(1 << 16).decode())
+            process.send_signal(signal.SIGINT)
+            return process.wait(SECONDS)
+        finally:
+            process.kill()
 
 
 def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
@@ -160,12 +191,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.sched_setaffinity(0, cores)
 
 
+def needs_hub(page: Path) -> bool:
+    """Whether the page is run where HF_ENDPOINT and HF_TOKEN name a Hub."""
+    return NEEDS_HUB in page.read_text(encoding="utf-8")
+
+
 def to_run(page: Path) -> list[Block]:
     """The blocks of a page that are run: all of the languages that can be, but those that say why not."""
     return [block for block in blocks(page) if block.language in RUN and not block.reason]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if to_run(page) and needs_hub(page) == ON_HUB], ids=name_of)
 def test_what_a_page_shows_is_what_happens(page: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The blocks of a page, one after another in one folder, do and say what the page shows."""
     shell, names = Shell(folder, capfd), {"__name__": "docs"}
@@ -346,6 +382,50 @@ def test_the_table_of_a_plans_problems_is_complete() -> None:
     codes = [row[0].strip("`") for row in listed]
     assert codes == sorted(set(codes))
     assert set(codes) == problem_codes(ROOT / "src" / "sealift" / "plan") | {"media-suspect"}
+
+
+def messages(*modules: str) -> list[str]:
+    """The texts that these parts of the package can say, with `…` for what is filled in."""
+    found: list[str] = []
+    files = [file for name in modules for file in (ROOT / "src" / "sealift" / name).rglob("*.py")]
+    for tree in (ast.parse(file.read_text(encoding="utf-8")) for file in files):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else GAP for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_failures_that_are_listed_exist() -> None:
+    """docs/hub.md quotes messages that the code has, each with its class, and the exit code where it is not 6."""
+    said = messages("stores", "publish", "build", "formats")
+    listed = table("hub.md", "When something fails")
+    assert len(listed) > 10
+    for message, names, meaning in listed:
+        pattern = ".*".join(re.escape(part.strip()) for part in message.strip("`").split(GAP))
+        assert any(re.search(pattern, one) for one in said), message
+        name, _, code = names.partition(", code ")
+        assert getattr(errors, name.strip("`")).exit_code == int(code or 6), names
+        assert meaning
+
+
+def test_the_figures_of_the_hub_are_those_of_the_code() -> None:
+    """Sizes, counts and seconds that docs/hub.md names are those by which the code goes."""
+    text = " ".join((ROOT / "docs" / "hub.md").read_text(encoding="utf-8").split())
+    *waits, last = (f"{seconds:g}" for seconds in wire.WAITS)
+    for shown in (
+        f"The plan counts {stage.HELD // 10**6} MB for the upload in each worker",
+        f"{stage.LFS_STAGING // 10**9} GB at most, and no more than half of what is free",
+        f"the footer and {measured.MARKS} pieces at random places",
+        f"Up to {limits.COMMIT_FILES:,} files are documented for one commit",
+        f"after {', '.join(waits)} and {last} seconds",
+        f"up to {wire.PATIENCE / 60:g} minutes",
+        f"about {figures.COMMITS_PER_HOUR} an hour",
+    ):
+        assert shown in text, shown
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("sealift.cli.verify", "Prove a published dataset, file by file or cell by cell."),
     "init": ("sealift.cli.init", "Recognise a folder's layout and write a commented spec for it."),
     "demo": ("sealift.cli.demo", "Make a small dataset, publish it, verify it and load it back."),
+    "rehearse": ("sealift.cli.rehearse", "Publish to a Hub on this machine, and say what the real run will do."),
+    "doctor": ("sealift.cli.doctor", "Check this machine, the token and the Hub, and say what to mend."),
+    "hub": ("sealift.cli.hub", "Run a Hub on this machine."),
 }
 """Each command's module, which holds it as `command`, and its line in the listing; in the order they are listed."""
 
