@@ -22,7 +22,7 @@ PICTURE = Path(__file__).with_name("demo.svg")
 PROMPT = "$ sealift demo"
 OF_THE_MACHINE = "the work"
 """A table of three lines that is not drawn: memory, time and workers depend on the machine."""
-HALFWAY = re.compile(r"(plan|pack|verify): (?!done)")
+HALFWAY = re.compile(r"(plan|pack|publish|verify): (?!done)")
 """What a slow machine says while it is at it."""
 
 
