@@ -109,12 +109,13 @@ def test_the_fingerprint_sees_modification_times(tmp_path: Path) -> None:
     assert made(tmp_path, CHANGED["a value"]["rows"]).fingerprint != first.fingerprint
 
 
-def test_the_fingerprint_sees_the_files_beside(tmp_path: Path) -> None:
-    """A file of `also:` takes part with its version."""
+def test_files_beside_are_no_part_of_it(tmp_path: Path) -> None:
+    """A file of `also:` has its own version; that it changed does not make the configs others."""
     first = made(tmp_path, also={"more": ["a/19.bin"]}, rows=ROWS[:3])
     os.utime(tmp_path / "c" / "corpus" / "a" / "19.bin", ns=(1, 1))
     second = plan_of(tmp_path / "c" / "corpus", ROWS[:3], **KEYS, also={"more": ["a/19.bin"]})
-    assert (second.ids, second.fingerprint == first.fingerprint) == (first.ids, False)
+    assert (second.ids, second.fingerprint) == (first.ids, first.fingerprint)
+    assert [one.version for one in second.also] != [one.version for one in first.also]
 
 
 # The digest of rows

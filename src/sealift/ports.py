@@ -123,6 +123,11 @@ class Destination(Reads, Lists, Protocol):
         ...
 
     @property
+    def url(self) -> str | None:
+        """Its page, for people; None if it has none."""
+        ...
+
+    @property
     def revision(self) -> str | None:
         """The commit that is listed and read; None where there is no history, or nothing yet."""
         ...

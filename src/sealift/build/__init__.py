@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pyarrow as pa
-
-from sealift import __version__
-from sealift.build.packing import findings_of, pack_all, to_pack
 from sealift.build.places import (
     USUAL,
     Access,
@@ -24,34 +20,37 @@ from sealift.build.places import (
     open_published,
     open_source,
 )
-from sealift.errors import DestinationChanged, PlanRefused, RequestError
-from sealift.model.event import OnEvent, Warned, ignore
+from sealift.build.run import Run, tell
+from sealift.build.words import readme_of, words_of
+from sealift.errors import DestinationChanged, RequestError
+from sealift.model.event import OnEvent, ignore
 from sealift.model.plan import Plan
 from sealift.model.problem import Problem
-from sealift.model.receipt import Receipt
-from sealift.pack import index_part
 from sealift.plan import DEFAULT_MEMORY, accept, plan
 from sealift.plan.estimate import Memory
 from sealift.plan.sample import probe_sample
 from sealift.ports import Destination, Source
-from sealift.publish import Publication, Words, publish
-from sealift.publish.present import Present, Reuse, card_text, check, look, reusable, staying
-from sealift.spec import Spec, where_to
+from sealift.publish import Publication
+from sealift.publish.check import check
+from sealift.publish.present import Present, examined, look
+from sealift.publish.reuse import reusable
+from sealift.spec import Spec
 from sealift.verify import Level, Verified, verify
 from sealift.verify.against import Against
 from sealift.verify.published import Published
 
-TRIES = 3
-"""So often a commit is tried anew when others have changed the destination meanwhile, but nothing of the dataset."""
-
 
 @dataclass(frozen=True)
 class Built:
-    """What a run did: the plan that it followed, what it published where, and what it has to say about the files."""
+    """What a run did: the plan that it followed, what it published where, and what it has to say about the files.
+
+    `to` is what people call the place, `url` its page, if it has one.
+    """
 
     plan: Plan
     publication: Publication
     to: str
+    url: str | None
     packed: int
     findings: tuple[Problem, ...]
 
@@ -101,7 +100,8 @@ def build(
 
     Raises:
         PlanRefused: the plan has problems, or (strict) the media has.
-        SealiftError: any other, each with what to do next; the destination is as it was, whole.
+        SealiftError: any other, each with what to do next; the destination is as it was, whole, or with
+            `commit_per_config` as the last commit left it, and the same run goes on there.
     """
     if purge and configs is not None:
         raise RequestError(
@@ -114,108 +114,19 @@ def build(
     source = open_source(spec, exclude=(*destination.here, *folders_here(spec, None)))
     keep_apart(source, destination)
     with destination:
-        present, readme = look(destination, repair=repair, on_event=on_event), _readme(spec)
-        if purge:
-            present = _purged(present, destination, purge)
-        made = plan(spec, source, destination.work, budget, configs, on_event)
-        if strict:
-            made = probe_sample(made, source, strict=True)  # what packing would find at its end
-        _tell(made.problems, on_event)
-        accept(made, strict=strict)
-        kept = [name for name in spec.configs if configs is not None and name not in configs]
+        _check_shown(destination, purge)
+        present = look(destination, purge=bool(purge))
+        if repair:
+            present = examined(destination, present, on_event)
+        readme = readme_of(spec)
+        made = _accepted(plan(spec, source, destination.work, budget, configs, on_event), source, strict, on_event)
+        kept = _kept(spec, made, present) if configs is not None else set()
         reuse = reusable(made, kept, present)
-        check(made, kept, reuse, present, readme, replace=replace, purge=bool(purge))
+        check(made, kept, reuse, present, readme, replaces=replace, purge=bool(purge))
         destination.prepare()
-        run = _Run(made, source, destination, _words(spec, destination, readme), strict, on_event)
-        if commit_per_config:
-            present = run.config_by_config(present, reuse)
-            reuse = reusable(made, kept, present)
-        run.publish(made, reuse, present, purge=bool(purge))
-    assert run.publication is not None
-    return Built(made, run.publication, destination.name, len(run.receipts), run.findings())
-
-
-@dataclass
-class _Run:
-    """A plan on its way to the destination, in one commit or in several."""
-
-    made: Plan
-    source: Source
-    destination: Destination
-    words: Words
-    strict: bool
-    on_event: OnEvent
-    receipts: list[Receipt] = dataclasses.field(default_factory=list)
-    publication: Publication | None = None
-
-    def config_by_config(self, present: Present, reuse: Reuse) -> Present:
-        """Commit each config, smallest first, then the tables; what lies there when that is done, all but the card.
-
-        Each of these commits leaves a card that says what is there, and everything else as it is.
-        """
-        for name in self.made.smallest_first:
-            if name not in reuse.configs:
-                self.publish(self.made.part([name], rest=False), staying(present, [name]), present)
-                present = look(self.destination)
-        if self.made.also or self.made.rejects:
-            names = {config.name for config in self.made.configs}
-            self.publish(self.made, reusable(self.made, names, present), present, card=False)
-            present = look(self.destination)
-        return present
-
-    def publish(self, part: Plan, reuse: Reuse, present: Present, *, card: bool = True, purge: bool = False) -> None:
-        """Pack what is not there yet of a part of the plan, and commit it."""
-        shards = to_pack(part, reuse.configs)
-        receipts = pack_all(part, shards, self.source, self.destination.stager, self.on_event)
-        self.receipts += receipts
-        self._judge(receipts)
-        for attempt in range(TRIES):
-            try:
-                done = self._commit(part, receipts, reuse, present, card=card, purge=purge)
-                break
-            except DestinationChanged:
-                self.destination.refresh()
-                now = look(self.destination)
-                if attempt == TRIES - 1 or purge or now.manifest != present.manifest:
-                    raise
-                present = now
-        self.publication = done.after(self.publication)
-
-    def _commit(
-        self, part: Plan, receipts: Sequence[Receipt], reuse: Reuse, present: Present, *, card: bool, purge: bool
-    ) -> Publication:
-        return publish(
-            part,
-            receipts,
-            reuse,
-            present,
-            self.source,
-            self.destination,
-            versions={"sealift": __version__, "pyarrow": pa.__version__},
-            words=self.words,
-            index_parts={
-                config.name: [index_part(part, shard) for shard in part.shards if shard.config == config.name]
-                for config in part.configs
-            },
-            card=card,
-            purge=purge,
-            on_event=self.on_event,
-        )
-
-    def _judge(self, receipts: Sequence[Receipt]) -> None:
-        """Tell what the probes noticed; in a strict run that is the end of it."""
-        findings = list(findings_of(receipts, strict=self.strict))
-        _tell(findings, self.on_event)
-        if self.strict and findings:
-            raise PlanRefused(
-                "the media is not what its columns say:\n" + "\n".join(f"  {problem}" for problem in findings),
-                hint="mend the files, or run without --strict; nothing of this was published",
-                problems=[problem.as_json() for problem in findings],
-            )
-
-    def findings(self) -> tuple[Problem, ...]:
-        """What the probes noticed in all that was packed."""
-        return tuple(findings_of(self.receipts, strict=self.strict))
+        run = Run(made, source, destination, words_of(spec, destination, readme), strict, bool(purge), on_event)
+        publication = run.config_by_config(present, kept) if commit_per_config else run.at_once(present, reuse)
+    return Built(made, publication, destination.name, destination.url, len(run.receipts), run.findings())
 
 
 def look_at(spec: Spec, to: str | None = None, *, access: Access = USUAL) -> Found:
@@ -225,15 +136,15 @@ def look_at(spec: Spec, to: str | None = None, *, access: Access = USUAL) -> Fou
         DestinationError: it cannot be listed.
     """
     with open_destination(spec, to, access, Memory(DEFAULT_MEMORY)) as destination:
-        sizes = look(destination).to_purge()
+        sizes = look(destination, purge=True).to_purge()
         return Found(destination.revision, len(sizes), sum(sizes.values()))
 
 
-def _purged(present: Present, destination: Destination, purge: Found | bool) -> Present:
-    """The destination as it counts for a purge: no words of its card stay.
+def _check_shown(destination: Destination, purge: Found | bool) -> None:
+    """What somebody agreed to delete is what is there.
 
     Raises:
-        DestinationChanged: it is not what somebody was shown.
+        DestinationChanged: it is not.
     """
     if isinstance(purge, Found) and purge.revision != destination.revision:
         raise DestinationChanged(
@@ -242,7 +153,20 @@ def _purged(present: Present, destination: Destination, purge: Found | bool) -> 
             expected=purge.revision,
             found=destination.revision,
         )
-    return dataclasses.replace(present, card=None)
+
+
+def _accepted(made: Plan, source: Source, strict: bool, on_event: OnEvent) -> Plan:
+    """The plan, if nothing is wrong with it; its warnings are told."""
+    if strict:
+        made = probe_sample(made, source, strict=True)  # what packing would find at its end
+    tell(made.problems, on_event)
+    return accept(made, strict=strict)
+
+
+def _kept(spec: Spec, made: Plan, present: Present) -> set[str]:
+    """The configs that stay as they are when some are named: all others, of the spec and of what is published."""
+    published = () if present.manifest is None else present.manifest.configs
+    return {*spec.configs, *(config.name for config in published)} - {config.name for config in made.configs}
 
 
 @contextmanager
@@ -266,34 +190,6 @@ def planned(
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def _tell(problems: Iterable[Problem], on_event: OnEvent) -> None:
-    for problem in problems:
-        if problem.severity == "warning":
-            on_event(Warned(str(problem)))
-
-
-def _words(spec: Spec, destination: Destination, readme: str | None) -> Words:
-    """What the card is to say; it calls the dataset by its name on the Hub, or by that of its folder."""
-    to = spec.to if destination.here and spec.to and where_to(spec.to)[0] == "hub" else destination.name
-    name = to.removeprefix("hf://datasets/").partition("@")[0]
-    if destination.here and to == destination.name:
-        name = f"./{Path(to).name}"
-    said = spec.card.model_dump(exclude_unset=True, exclude={"readme", "extra"}) | dict(spec.card.extra)
-    return Words(said, name, readme)
-
-
-def _readme(spec: Spec) -> str | None:
-    if spec.card.readme is None:
-        return None
-    file = spec.path(spec.card.readme)
-    try:
-        return card_text(file.read_bytes())
-    except OSError as error:
-        raise spec.mistake(f"{file} cannot be read", "card", "readme", hint="check the path") from error
-    except RequestError as error:
-        raise spec.mistake(error.message, "card", "readme", hint=error.hint) from error
 
 
 def verify_published(

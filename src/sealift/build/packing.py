@@ -20,9 +20,10 @@ def pack_all(
     if not shards:
         return []
     on_event(Started(STAGE, sum(shard.media_bytes for shard in shards), sum(shard.cells for shard in shards)))
-    jobs = [job(made, shard, source, stager) for shard in shards]
+    # One at a time: a job is a worker's whole knowledge, and there may be tens of thousands.
+    jobs = (job(made, shard, source, stager) for shard in shards)
     receipts = {}
-    outcomes = LocalRunner(min(made.estimate.workers, len(jobs))).map(pack, jobs, on_event)
+    outcomes = LocalRunner(min(made.estimate.workers, len(shards))).map(pack, jobs, on_event)
     try:
         for outcome in outcomes:
             if isinstance(outcome.error, WorkerDied):

@@ -71,11 +71,12 @@ def command(
     from sealift.build import build
     from sealift.plan import DEFAULT_MEMORY
 
+    gone: Found | None = None
     if purge and not asked.configs:
-        gone: Found | None = _to_purge(spec, asked)
-        agreed = yes or not gone or _agreed_to_purge(asked.to or spec.to or "", gone)
+        found = gone = _to_purge(spec, asked)
+        agreed = yes or not found.files or _agreed_to_purge(asked.to or spec.to or "", found)
     else:
-        gone, agreed = None, yes or _agreed(spec, asked)
+        agreed = yes or _agreed(spec, asked)
     if not agreed:
         output.say("nothing was published")
         output.result({"to": None, "written": [], "deleted": []})
@@ -95,15 +96,14 @@ def command(
             access=asked.access,
             on_event=on_event,
         )
-    _tell(output, built)
+    _tell(output, built, asked)
 
 
-def _to_purge(spec: Spec, asked: Asked) -> Found | None:
-    """What a purge would delete, at most; None if nothing is there."""
+def _to_purge(spec: Spec, asked: Asked) -> Found:
+    """What a purge would delete, at most."""
     from sealift.build import look_at
 
-    found = look_at(spec, asked.to, access=asked.access)
-    return found if found.files else None
+    return look_at(spec, asked.to, access=asked.access)
 
 
 def _agreed_to_purge(to: str, gone: Found) -> bool:
@@ -130,7 +130,7 @@ def _agreed(spec: Spec, asked: Asked) -> bool:
     return click.confirm(f"{message}; verify will find these unexpected. Publish into it all the same?", err=True)
 
 
-def _tell(output: Output, built: Built) -> None:
+def _tell(output: Output, built: Built, asked: Asked) -> None:
     """Say what was done, and what can be done next."""
     publication = built.publication
     if publication.written or publication.deleted:
@@ -140,14 +140,16 @@ def _tell(output: Output, built: Built) -> None:
         output.say(f"published {len(publication.written):,} files ({size}) to {built.to}{deleted}{at}")
     else:
         output.say(f"{built.to} is up to date: nothing was written")
-    if built.revision:
-        output.say(f"revision {built.revision}")
+    if built.url:
+        output.say(f"look at it: {built.url} (revision {built.revision})")
     if built.plan.rejects:
         output.say(f"{built.plan.rejects} files were left out: {built.to}/{manifest.REJECTS} lists them")
-    output.say(f"prove it: sealift verify {shlex.quote(built.to)}")
+    endpoint = f" --endpoint {shlex.quote(asked.endpoint)}" if asked.endpoint and built.url else ""
+    output.say(f"prove it: sealift verify {shlex.quote(built.to)}{endpoint}")
     output.result(
         {
             "to": built.to,
+            "url": built.url,
             "revision": built.revision,
             "commits": publication.commits,
             "written": list(publication.written),

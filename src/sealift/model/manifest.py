@@ -24,7 +24,8 @@ CARD = "README.md"
 class PublishedFile:
     """A file of the publication that is no shard; `role` is card, index, rejects or also.
 
-    `config` is that of an index file; `rows` and `columns` those of a table published beside the data, where known.
+    `config` is that of an index file. Of a table published beside the data, `rows` and `columns` are said where known,
+    and the path at the source that it was copied from, with the version (mtime, etag) that it had there.
     """
 
     path: str
@@ -35,6 +36,8 @@ class PublishedFile:
     rows: int | None = None
     columns: tuple[str, ...] | None = None
     xet_hash: str | None = None
+    source: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,9 @@ def read_manifest(data: bytes) -> Manifest:
         _check_places(found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
-            f"{PATH} is damaged: {type(error).__name__}: {error}", hint="publish the dataset again", path=PATH
+            f"{PATH} is damaged: {type(error).__name__}: {error}",
+            hint=f"publish anew with --purge, or delete {PATH} there first",
+            path=PATH,
         ) from error
     return found
 

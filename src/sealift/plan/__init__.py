@@ -121,7 +121,7 @@ def _assemble(
     ]
     return Plan(
         ids={config.name: identity(spec, config, gathered, resolved, layout.shards) for config in configs},
-        fingerprint=fingerprint(resolved, also),
+        fingerprint=fingerprint(resolved),
         work=work,
         key=spec.key,
         media=gathered.media,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import blake3
 
 from sealift.formats.rowfile import KEY
-from sealift.model.plan import Also, Config, PlannedShard
+from sealift.model.plan import Config, PlannedShard
 from sealift.plan.gather import Gathered
 from sealift.plan.resolve import Resolved
 from sealift.spec import Spec
@@ -31,8 +31,7 @@ def identity(spec: Spec, config: Config, gathered: Gathered, resolved: Resolved,
     return str(blake3.blake3(json.dumps(said, sort_keys=True).encode()).hexdigest())
 
 
-def fingerprint(resolved: Resolved, also: Iterable[Also]) -> str:
-    """What the rows say, and the versions of all entries that they and `also:` name."""
+def fingerprint(resolved: Resolved) -> str:
+    """What the rows say, and the versions of all entries that they name."""
     said = [[name, split.digest.columns(), split.digest.versions()] for name, split in resolved.splits.items()]
-    tables = [[table.source, table.path, table.size, table.version] for table in also]
-    return str(blake3.blake3(json.dumps([said, tables], sort_keys=True).encode()).hexdigest())
+    return str(blake3.blake3(json.dumps(said, sort_keys=True).encode()).hexdigest())

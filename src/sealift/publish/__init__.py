@@ -19,14 +19,17 @@ from sealift.model import manifest
 from sealift.model.entry import Entry
 from sealift.model.event import Advanced, Finished, OnEvent, Started, ignore
 from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, PublishedSplit
-from sealift.model.plan import Also, Plan
+from sealift.model.plan import Also, Config, Plan
 from sealift.model.receipt import Receipt
 from sealift.ports import Destination, Reads, Sink, Staged
-from sealift.publish.present import Present, Reuse, refuse_strangers
-from sealift.publish.stage import Stage
+from sealift.publish.check import refuse_strangers
+from sealift.publish.present import Present
+from sealift.publish.reuse import Reuse
+from sealift.publish.stage import Stage, copy_file
 from sealift.reconcile import compare
 
 STAGE = "publish"
+TABLES = "tables"
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,15 @@ class Publication:
 
 @dataclass(frozen=True)
 class Words:
-    """What people said about the dataset: the card's metadata keys, its name, and the text to keep, if it is given."""
+    """What people said about the dataset: the card's metadata keys, its name, and the text to keep, if it is given.
+
+    `order` is that of all configs in the spec: the one in which manifest and card have them.
+    """
 
     said: Mapping[str, Any]
     repository: str
     readme: str | None
+    order: tuple[str, ...]
 
 
 def publish(
@@ -70,6 +77,7 @@ def publish(
     receipts: Sequence[Receipt],
     reuse: Reuse,
     present: Present,
+    stage: Stage,
     source: Reads,
     destination: Destination,
     *,
@@ -77,41 +85,31 @@ def publish(
     versions: Mapping[str, str],
     words: Words,
     card: bool = True,
+    overwrite: bool = False,
     purge: bool = False,
     on_event: OnEvent = ignore,
 ) -> Publication:
     """Stage what goes with the shards, and commit all of it together, the manifest last.
 
-    `index_parts` are, by config, the index records of its shards in their order. What is in `reuse` stays as it is.
-    Files that are there already, byte for byte, are not written again; only files that an earlier publication owns are
-    deleted, unless `purge` says that all others go. Without `card` the one that is there stays.
+    `index_parts` are, by config, the index records of its shards in their order. What is in `reuse` stays as it is;
+    what is in `stage` already is not staged again. Files that are there already, byte for byte, are not written again;
+    only files that an earlier publication owns are deleted, unless `purge` says that all others go, or `overwrite` that
+    they may be written over. Without `card` the one that is there stays.
 
     Raises:
         DestinationError: a file that is not ours is in the way, or the destination refuses.
         DestinationChanged: it is no longer what `present` says; nothing was changed.
         IntegrityError: the destination has other bytes than were sent.
     """
-    stage = Stage(destination)
     files = [
         *reuse.files,
-        *_tables(plan.also, reuse, source, stage),
+        *_tables(plan.also, reuse, source, stage, on_event),
         *_index(plan, receipts, reuse, index_parts, stage),
         *_rejects(plan, present, stage),
     ]
-    old_configs = () if present.manifest is None else present.manifest.configs
-    configs = _configs(plan, reuse, [config.name for config in old_configs])
+    configs = _configs(plan, reuse, words.order)
     shards = _in_order(configs, [*receipts, *reuse.shards])
-    gone = frozenset(config.name for config in old_configs) - {config.name for config in configs}
-    content = CardContent(
-        repository=words.repository,
-        configs=[_card_config(config, shards) for config in configs],
-        tables=[CardTable(file.path, file.rows, file.columns) for file in _by_path(files) if file.role == "also"],
-        said=words.said,
-        gone=gone,
-    )
-    kept = [] if card else present.files("card")
-    text = write_card(content, words.readme if words.readme is not None else present.card)
-    files += kept or [stage.bytes(manifest.CARD, "card", text.encode())]
+    files += _card(configs, shards, files, present, stage, words, card=card)
     complete = Manifest(
         plan=_together(config.id for config in configs),
         versions=versions if receipts or present.manifest is None else present.manifest.versions,
@@ -121,40 +119,71 @@ def publish(
         shards=tuple(shards),
         files=tuple(_by_path(files)),
     )
-    return _commit(complete, receipts, stage, present, destination, purge=purge, on_event=on_event)
+    changes = _changes(complete, receipts, present, stage, purge=purge)
+    if not (purge or overwrite):
+        refuse_strangers(list(changes.files), present)
+    return _commit(complete, changes, destination, on_event)
 
 
-def _commit(
-    complete: Manifest,
-    receipts: Sequence[Receipt],
-    stage: Stage,
-    present: Present,
-    destination: Destination,
-    *,
-    purge: bool,
-    on_event: OnEvent,
-) -> Publication:
+@dataclass(frozen=True)
+class _Changes:
+    """What a commit names: {final path: staged}, the card and the manifest last, and what goes."""
+
+    files: Mapping[str, Staged]
+    gone: tuple[str, ...]
+
+
+def _changes(
+    complete: Manifest, receipts: Sequence[Receipt], present: Present, stage: Stage, *, purge: bool
+) -> _Changes:
     staged = {one.path: Staged(one.path, one.size, one.sha256, one.xet_hash) for one in receipts} | stage.files
-    intact = {path: value for path, value in present.owned.items() if present.has(path, value[0])}
-    changes = compare(complete.paths(), intact)
-    new = [path for path in (*changes.missing, *changes.different) if path in staged]
-    if not purge:
-        refuse_strangers(new, present)
+    compared = compare(complete.paths(), present.intact)
+    new = [path for path in (*compared.missing, *compared.different) if path in staged]
     new.sort(key=lambda path: path == manifest.CARD)
     gone = [*present.to_purge(complete)] if purge else present.to_replace(complete)
     said = complete.as_bytes()
-    sizes = {path: size for path, (size, _) in complete.paths().items()} | {manifest.PATH: len(said)}
-    revision, commits, moved = destination.revision, 0, 0
     if new or gone or present.manifest is None or present.manifest.as_bytes() != said:
         stage.bytes(manifest.PATH, "manifest", said)
         new.append(manifest.PATH)
-        everything = staged | stage.files
-        moved = sum(sizes[path] for path in new)
-        on_event(Started(STAGE, moved, len(new)))
-        revision, commits = destination.commit({path: everything[path] for path in new}, gone, _message(complete)), 1
-        on_event(Advanced(STAGE, moved, len(new)))
+    everything = staged | stage.files
+    return _Changes({path: everything[path] for path in new}, tuple(gone))
+
+
+def _commit(complete: Manifest, changes: _Changes, destination: Destination, on_event: OnEvent) -> Publication:
+    before = revision = destination.revision
+    moved, made = sum(file.size for file in changes.files.values()), 0
+    if changes.files:
+        on_event(Started(STAGE, moved, len(changes.files)))
+        revision = destination.commit(changes.files, changes.gone, _message(complete))
+        made = 1 if revision is None or revision != before else 0
+        on_event(Advanced(STAGE, moved, len(changes.files)))
         on_event(Finished(STAGE))
-    return Publication(complete, tuple(new), tuple(gone), moved, revision, commits)
+    return Publication(complete, tuple(changes.files), changes.gone, moved, revision, made)
+
+
+def _card(
+    configs: Sequence[PublishedConfig],
+    shards: Sequence[Receipt],
+    files: Sequence[PublishedFile],
+    present: Present,
+    stage: Stage,
+    words: Words,
+    *,
+    card: bool,
+) -> list[PublishedFile]:
+    """The card: what there is, on top of the words that are to be kept. Without `card`, the one that is there."""
+    if not card and present.files("card"):
+        return present.files("card")
+    old = () if present.manifest is None else present.manifest.configs
+    content = CardContent(
+        repository=words.repository,
+        configs=[_card_config(config, shards) for config in configs],
+        tables=[CardTable(file.path, file.rows, file.columns) for file in _by_path(files) if file.role == "also"],
+        said=words.said,
+        gone=frozenset(config.name for config in old) - {config.name for config in configs},
+    )
+    text = write_card(content, words.readme if words.readme is not None else present.card)
+    return [stage.bytes(manifest.CARD, "card", text.encode())]
 
 
 def _by_path(files: Iterable[PublishedFile]) -> list[PublishedFile]:
@@ -167,12 +196,20 @@ def _message(complete: Manifest) -> str:
     return f"Publish {rows:,} rows ({names}) with sealift"
 
 
-def _tables(also: Sequence[Also], reuse: Reuse, source: Reads, stage: Stage) -> Iterator[PublishedFile]:
+def _tables(
+    also: Sequence[Also], reuse: Reuse, source: Reads, stage: Stage, on_event: OnEvent
+) -> Iterator[PublishedFile]:
     kept = {file.path for file in reuse.files}
-    for table in also:
-        if table.path not in kept:
-            file = stage.file(table.path, "also", partial(_copy_entry, source, table))
-            yield replace(file, rows=table.rows, columns=table.columns)
+    new = [table for table in also if table.path not in kept]
+    if sent := [table for table in new if table.path not in stage.files]:
+        on_event(Started(TABLES, sum(table.size for table in sent), len(sent)))
+    for table in new:
+        file = stage.once(table.path, "also", partial(_copy_entry, source, table))
+        yield replace(file, rows=table.rows, columns=table.columns, source=table.source, version=table.version)
+        if table in sent:
+            on_event(Advanced(TABLES, table.size, 1))
+    if sent:
+        on_event(Finished(TABLES))
 
 
 def _copy_entry(source: Reads, table: Also, sink: Sink) -> None:
@@ -185,16 +222,16 @@ def _index(
 ) -> Iterator[PublishedFile]:
     """Each file is made in the plan's folder first, since staging may ask for its bytes twice."""
     made = plan.work / "index.parquet"
-    for config in plan.configs:
-        if config.name in reuse.configs:
-            continue
+    for config in (config for config in plan.configs if config.name not in reuse.configs):
         cells = sum(receipt.cells for receipt in receipts if receipt.config == config.name)
+        paths = index_paths(config.name, cells)
         chunks = index_chunks(parts[config.name])
-        for path in index_paths(config.name, cells):
-            with open(made, "wb") as sink:
-                write_index(sink, chunks)
-            yield replace(stage.copy(path, "index", made), config=config.name)
-            made.unlink()
+        for path in paths:
+            if path not in stage.files:
+                with open(made, "wb") as sink:
+                    write_index(sink, chunks)
+            yield replace(stage.once(path, "index", partial(copy_file, made)), config=config.name)
+            made.unlink(missing_ok=True)
 
 
 def _rejects(plan: Plan, present: Present, stage: Stage) -> Iterator[PublishedFile]:
@@ -203,27 +240,27 @@ def _rejects(plan: Plan, present: Present, stage: Stage) -> Iterator[PublishedFi
     with open(plan.rejects_file, "rb") as data:
         sha256 = hashlib.file_digest(data, "sha256").hexdigest()
     same = [file for file in present.files("rejects") if file.sha256 == sha256]
-    yield same[0] if same else stage.copy(manifest.REJECTS, "rejects", plan.rejects_file)
+    yield same[0] if same else stage.once(manifest.REJECTS, "rejects", partial(copy_file, plan.rejects_file))
 
 
-def _configs(plan: Plan, reuse: Reuse, old_order: Sequence[str]) -> list[PublishedConfig]:
-    """The configs of the plan, and those of an earlier publication that stay."""
-    planned = {config.name: config for config in plan.configs}
-    ours = {}
-    for name, config in planned.items():
-        splits = tuple(
-            PublishedSplit(total.split, total.rows, total.num_bytes, total.media_bytes, dict(total.present))
-            for total in plan.totals
-            if total.config == name
-        )
-        features = {column: plan.features[column] for column in config.columns}
-        ours[name] = PublishedConfig(
-            name, config.default, config.folder, plan.ids[name], plan.fingerprint, features, splits
-        )
-    kept = {name: reuse.configs[name] for name in old_order if name in reuse.configs and name not in planned}
-    order = [*(name for name in old_order if name in ours or name in kept), *ours]
-    together = {name: ours.get(name) or kept[name] for name in dict.fromkeys(order)}
-    return list(together.values())
+def _configs(plan: Plan, reuse: Reuse, order: Sequence[str]) -> list[PublishedConfig]:
+    """The configs of the plan, and those of an earlier publication that stay, in the spec's order; others come last."""
+    ours = {config.name: _config(plan, config) for config in plan.configs}
+    together = {**reuse.configs, **ours}
+    rank = {name: number for number, name in enumerate(order)}
+    return sorted(together.values(), key=lambda config: rank.get(config.name, len(rank)))
+
+
+def _config(plan: Plan, config: Config) -> PublishedConfig:
+    splits = tuple(
+        PublishedSplit(total.split, total.rows, total.num_bytes, total.media_bytes, dict(total.present))
+        for total in plan.totals
+        if total.config == config.name
+    )
+    features = {column: plan.features[column] for column in config.columns}
+    return PublishedConfig(
+        config.name, config.default, config.folder, plan.ids[config.name], plan.fingerprint, features, splits
+    )
 
 
 def _in_order(configs: Sequence[PublishedConfig], shards: Sequence[Receipt]) -> list[Receipt]:

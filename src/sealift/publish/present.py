@@ -1,20 +1,18 @@
-"""What is at the destination before anything is done, and what of it can stay."""
+"""What is at the destination before anything is done."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from sealift.errors import DestinationError, RequestError
-from sealift.formats.card import check_card
-from sealift.formats.index import index_paths
+from sealift.errors import IntegrityError, RequestError
 from sealift.formats.ranged import sha256, whole
 from sealift.model import manifest
 from sealift.model.entry import Entry
-from sealift.model.event import Advanced, Finished, OnEvent, Started, ignore
-from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, read_manifest
-from sealift.model.plan import Plan
-from sealift.model.receipt import Receipt
+from sealift.model.event import Advanced, Finished, OnEvent, Started
+from sealift.model.manifest import Manifest, PublishedFile, read_manifest
 from sealift.ports import Destination
 
 STAGE = "read"
@@ -24,20 +22,39 @@ ATTRIBUTES = ".gitattributes"
 
 @dataclass(frozen=True)
 class Present:
-    """What lies at the destination before anything is done: the files' sizes, an earlier manifest, and a card."""
+    """What lies at the destination before anything is done: the files' sizes, an earlier manifest, and a card.
+
+    `damaged` are files of the manifest that are known to have other bytes than it says.
+    """
 
     sizes: Mapping[str, int]
     manifest: Manifest | None
     card: str | None
+    damaged: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def owned(self) -> Mapping[str, tuple[int, str]]:
         """The files that an earlier publication put there: path → (size, sha256)."""
         return {} if self.manifest is None else self.manifest.paths()
 
+    @cached_property
+    def intact(self) -> Mapping[str, tuple[int, str]]:
+        """Those of them that are there, as far as is known."""
+        return {path: said for path, said in self.owned.items() if self.has(path, said[0])}
+
     def has(self, path: str, size: int) -> bool:
-        """Whether that file is there with that size."""
-        return self.sizes.get(path) == size
+        """Whether that file is there with that size, and is not known to be damaged."""
+        return self.sizes.get(path) == size and path not in self.damaged
+
+    def is_same_dataset(self, other: Present) -> bool:
+        """Whether others changed nothing between these two looks but the card, which is merged, and what is theirs."""
+        ours, theirs = ({**one.intact, manifest.CARD: None} for one in (self, other))
+        return self.manifest == other.manifest and ours == theirs
+
+    def whole(self, config: str) -> bool:
+        """Whether all files of that published config are there."""
+        owned = {} if self.manifest is None else self.manifest.owned_by(config)
+        return all(self.has(path, size) for path, size in owned.items())
 
     def files(self, role: str) -> list[PublishedFile]:
         """The files of that role of an earlier publication, as far as they are there."""
@@ -46,7 +63,8 @@ class Present:
 
     def to_replace(self, complete: Manifest) -> list[str]:
         """What goes for that publication to come: files of an earlier one that it does not have."""
-        return [path for path in self.owned if path not in complete.paths() and path in self.sizes]
+        stays = complete.paths()
+        return [path for path in self.owned if path not in stays and path in self.sizes]
 
     def to_purge(self, complete: Manifest | None = None) -> dict[str, int]:
         """The same when all but the publication goes, whoever put it there, and `.gitattributes` alone stays."""
@@ -54,47 +72,56 @@ class Present:
         return {path: size for path, size in self.sizes.items() if path not in stays}
 
 
-@dataclass(frozen=True)
-class Reuse:
-    """What of an earlier publication stays as it is: whole configs, with their shards and index files, and tables."""
+def look(destination: Destination, *, damaged: Collection[str] = (), purge: bool = False) -> Present:
+    """See what lies at the destination. Files that are `damaged` are known to be so.
 
-    configs: Mapping[str, PublishedConfig]
-    shards: tuple[Receipt, ...]
-    files: tuple[PublishedFile, ...]
-
-
-def look(destination: Destination, *, repair: bool = False, on_event: OnEvent = ignore) -> Present:
-    """See what lies at the destination. With `repair` its files are read, and one that is damaged counts as not there.
+    For a `purge`, what the manifest or the card say counts only if they can be read, and the card's words do not.
 
     Raises:
         IntegrityError: there is a manifest, but it cannot be read.
         RequestError: there is a card, but it cannot be read.
     """
     sizes: dict[str, int] = {}
+    versions: dict[str, str] = {}
     for batch in destination.listing():
-        sizes.update(zip(batch.column("path").to_pylist(), batch.column("size").to_pylist(), strict=True))
-    found = card = None
-    if manifest.PATH in sizes:
-        found = read_manifest(whole(destination, Entry(manifest.PATH, sizes[manifest.PATH])))
-    if manifest.CARD in sizes:
+        paths, lengths, said = (batch.column(name).to_pylist() for name in ("path", "size", "version"))
+        sizes.update(zip(paths, lengths, strict=True))
+        versions.update((path, version) for path, version in zip(paths, said, strict=True) if _is_sha256(version))
+    found = _manifest(destination, sizes, purge=purge)
+    card = None
+    if manifest.CARD in sizes and not purge:
         card = card_text(whole(destination, Entry(manifest.CARD, sizes[manifest.CARD])))
-    if repair and found is not None:
-        for path in _damaged(destination, found, sizes, on_event):
-            del sizes[path]
-    return Present(sizes, found, card)
+    owned = {} if found is None else found.paths()
+    other = {path for path, (_, sha256) in owned.items() if versions.get(path, sha256) != sha256}
+    return Present(sizes, found, card, frozenset(other | {path for path in damaged if path in owned}))
 
 
-def _damaged(destination: Destination, found: Manifest, sizes: Mapping[str, int], on_event: OnEvent) -> list[str]:
-    """The files whose bytes are not those that the manifest says."""
-    there = {path: said for path, said in found.paths().items() if sizes.get(path) == said[0]}
-    on_event(Started(STAGE, sum(size for size, _ in there.values()), len(there)))
-    damaged = []
-    for path, (size, expected) in there.items():
+def _is_sha256(version: str | None) -> bool:
+    """Whether a store's version of a file is the SHA-256 of its bytes, as it is at a Hub."""
+    return version is not None and re.fullmatch(r"[0-9a-f]{64}", version) is not None
+
+
+def _manifest(destination: Destination, sizes: Mapping[str, int], *, purge: bool) -> Manifest | None:
+    if manifest.PATH not in sizes:
+        return None
+    try:
+        return read_manifest(whole(destination, Entry(manifest.PATH, sizes[manifest.PATH])))
+    except IntegrityError:
+        if purge:
+            return None
+        raise
+
+
+def examined(destination: Destination, present: Present, on_event: OnEvent) -> Present:
+    """The same after reading every file that the manifest names: those with other bytes are damaged."""
+    on_event(Started(STAGE, sum(size for size, _ in present.intact.values()), len(present.intact)))
+    damaged = set(present.damaged)
+    for path, (size, expected) in present.intact.items():
         if sha256(destination, Entry(path, size), lambda read: on_event(Advanced(STAGE, read))) != expected:
-            damaged.append(path)
+            damaged.add(path)
         on_event(Advanced(STAGE, files=1))
     on_event(Finished(STAGE))
-    return damaged
+    return replace(present, damaged=frozenset(damaged))
 
 
 def card_text(data: bytes) -> str:
@@ -109,110 +136,3 @@ def card_text(data: bytes) -> str:
         raise RequestError(
             f"{manifest.CARD} is not UTF-8: {error}", hint="save it as UTF-8", path=manifest.CARD
         ) from error
-
-
-def reusable(plan: Plan, kept: Collection[str], present: Present) -> Reuse:
-    """What need not be packed again: configs whose plan and source are as before, and those in `kept` in any case.
-
-    Which version of the libraries packed them does not matter: what is there was proven. A config counts only if all
-    its files are at the destination with the sizes that the manifest says.
-    """
-    old = present.manifest
-    if old is None:
-        return Reuse({}, (), ())
-    configs = {}
-    for config in old.configs:
-        owned = old.owned_by(config.name)
-        intact = all(present.has(path, size) for path, size in owned.items())
-        unchanged = (config.id, config.fingerprint) == (plan.ids.get(config.name), plan.fingerprint)
-        if intact and (config.name in kept or unchanged):
-            configs[config.name] = config
-    same_source = any(config.fingerprint == plan.fingerprint for config in configs.values())
-    tables = {one.path: one for one in plan.also} if same_source else {}
-    files = tuple(
-        file
-        for file in old.files
-        if file.config in configs
-        or (file.role == "also" and file.path in tables and present.has(file.path, tables[file.path].size))
-    )
-    return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
-
-
-def staying(present: Present, without: Collection[str]) -> Reuse:
-    """What of an earlier publication stays when these configs alone are published anew: all else that is whole."""
-    old = present.manifest
-    if old is None:
-        return Reuse({}, (), ())
-    configs = {
-        config.name: config
-        for config in old.configs
-        if config.name not in without
-        and all(present.has(path, size) for path, size in old.owned_by(config.name).items())
-    }
-    files = tuple(
-        file
-        for file in old.files
-        if file.role != "card" and present.has(file.path, file.size) and (not file.config or file.config in configs)
-    )
-    return Reuse(configs, tuple(one for one in old.shards if one.config in configs), files)
-
-
-def check(
-    plan: Plan,
-    kept: Collection[str],
-    reuse: Reuse,
-    present: Present,
-    readme: str | None,
-    *,
-    replace: bool,
-    purge: bool,
-) -> None:
-    """See, before anything is packed, that nothing at the destination stands against the publication.
-
-    With `replace` another dataset may go, with `purge` whatever is there.
-
-    Raises:
-        RequestError: another dataset is there (no column in common), and `replace` does not say that it may go.
-        DestinationError: a file that is not ours is in the way, or a config that should stay is not whole.
-        RequestError: the card that is to be kept cannot be read.
-    """
-    check_card(readme if readme is not None else present.card or "")
-    if purge:
-        return
-    old = () if present.manifest is None else present.manifest.configs
-    columns = {column: None for config in old for column in config.features}
-    if columns and not columns.keys() & plan.features.keys() and not replace:
-        raise RequestError(
-            f"the destination holds another dataset, with the columns {', '.join([*columns][:8])}",
-            hint="publish to a folder of its own, or add --yes (in Python: replace=True) to replace it",
-        )
-    for config in old:
-        if config.name in kept and config.name not in reuse.configs:
-            raise DestinationError(
-                f"config `{config.name}` should stay as it is, but files of it are not there any more",
-                hint="publish it, too: leave out --configs, or name it there",
-                config=config.name,
-            )
-    paths = [table.path for table in plan.also]
-    for name in (config.name for config in plan.configs if config.name not in reuse.configs):
-        shards = [shard for shard in plan.shards if shard.config == name]
-        paths += [shard.path for shard in shards] + index_paths(name, sum(shard.cells for shard in shards))
-    refuse_strangers(paths, present)
-
-
-def refuse_strangers(new: Sequence[str], present: Present) -> None:
-    """Nothing that another hand put there is overwritten, but the card, whose text is kept."""
-    places = {place for path in new if path != manifest.CARD for place in (path, *_folders(path))}
-    strangers = [path for path in present.sizes if path in places and path not in present.owned]
-    if strangers:
-        raise DestinationError(
-            f"files are in the way that no earlier publication put there ({len(strangers)}): "
-            + ", ".join(strangers[:5]),
-            hint="move them away, or publish to another folder",
-            paths=strangers[:100],
-        )
-
-
-def _folders(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
