@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from sealift.formats.ranged import whole
 from sealift.model.entry import Entry
 from sealift.ports import LISTING, Destination, Sink
 from sealift.stores.local_destination import LocalDestination
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+FAIL = "raise PermissionError(errno.EACCES, 'no right to', args[0])"
+CHANGE_STEPS = 17
+"""So many has the commit of the test that is killed where files become folders, and folders files."""
 
 
 class Broken(Exception):
@@ -78,6 +83,39 @@ class DestinationContract(ABC):
             put(destination, {"a/same": b"new"}, delete=["a/old"])
             assert contents(destination) == {"a/same": b"new", "b/stays": b"3"}
         assert self.published() == {"a/same": b"new", "b/stays": b"3"}
+
+    def test_a_file_becomes_a_folder(self) -> None:
+        """A commit may delete a file and bring others into a folder of its name."""
+        with self.opened() as destination:
+            put(destination, {"data": b"a file", "stays": b"1"})
+            put(destination, {"data/x": b"2", "data/deep/y": b"3"}, delete=["data"])
+            assert contents(destination) == {"data/x": b"2", "data/deep/y": b"3", "stays": b"1"}
+        assert self.published() == {"data/x": b"2", "data/deep/y": b"3", "stays": b"1"}
+
+    def test_a_folder_becomes_a_file(self) -> None:
+        """A commit may delete all that is in a folder and bring a file of its name."""
+        with self.opened() as destination:
+            put(destination, {"data/x": b"1", "data/deep/y": b"2", "stays": b"3"})
+            put(destination, {"data": b"a file"}, delete=["data/deep/y", "data/x"])
+            assert contents(destination) == {"data": b"a file", "stays": b"3"}
+        assert self.published() == {"data": b"a file", "stays": b"3"}
+
+    @pytest.mark.parametrize(("there", "comes"), [("data", "data/x"), ("data/x", "data")])
+    def test_what_stays_is_not_pushed_aside(self, there: str, comes: str) -> None:
+        """A file where a folder would have to be, or the other way round, that is not to be deleted: DestinationError,
+        and nothing is changed."""
+        with self.opened() as destination:
+            put(destination, {there: b"1", "a": b"old", "gone": b"2"})
+            with pytest.raises(DestinationError, match="data"):
+                put(destination, {"a": b"new", comes: b"3"}, delete=["gone"])
+        assert self.published() == {there: b"1", "a": b"old", "gone": b"2"}
+
+    def test_what_comes_is_not_deleted(self) -> None:
+        """A file that is both to come and to be deleted is the new one."""
+        with self.opened() as destination:
+            put(destination, {"a": b"old", "b": b"old"})
+            put(destination, {"a": b"new"}, delete=["a", "b"])
+        assert self.published() == {"a": b"new"}
 
     def test_deleting_what_is_not_there_is_no_mistake(self) -> None:
         """Repeating a commit's deletions changes nothing."""
@@ -261,41 +299,111 @@ class TestLocalDestination(DestinationContract):
         killed after any of them, the next process does the rest."""
         with self.opened() as destination:
             put(destination, {"a": b"old", "gone/b": b"old", "stays": b"old"})
-        killed(
-            f"""
-            left = {steps}
-
-            def watch(event, args):
-                global left
-                if event in ("os.rename", "os.remove") and not str(args[0]).endswith(".part"):
-                    left -= 1
-                    if left < 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-
-            destination = LocalDestination(Path({str(self.root)!r}))
-            destination.__enter__()
-            paths = ("a", "c/d", "e")
-            new = [destination.stager.stage(path, lambda sink: sink.write(b"new " + path.encode())) for path in paths]
-            sys.addaudithook(watch)
-            destination.commit(dict(zip(paths, new)), ["gone/b"], "new")
-            os.kill(os.getpid(), signal.SIGKILL)
-            """
-        )
+        interrupted(self.root, KILL, ("os.rename", "os.remove"), steps, ["a", "c/d", "e"], ["gone/b"])
         assert (self.root / "stays").read_bytes() == b"old"
         assert (self.root / "a").read_bytes() == (b"new a" if steps else b"old")
         assert self.published() == {"a": b"new a", "c/d": b"new c/d", "e": b"new e", "stays": b"old"}
         assert not (self.root / "gone").exists()
         assert not self.beside.exists()
 
-    def test_a_commit_that_failed_is_finished(self) -> None:
-        """If a rename fails, what was staged is kept, and the next run goes on once the cause is mended."""
-        self.root.mkdir(parents=True)
-        (self.root / "data").write_bytes(b"in the way")
-        with self.opened() as destination, pytest.raises(DestinationError, match="data"):
-            put(destination, {"a": b"1", "data/x": b"2"})
-        (self.root / "data").unlink()
-        assert self.published() == {"a": b"1", "data/x": b"2"}
+    @pytest.mark.parametrize("steps", range(CHANGE_STEPS + 1))
+    def test_a_change_between_file_and_folder_that_was_killed_is_finished(self, steps: int) -> None:
+        """So it is where a file becomes a folder and a folder a file. Killed before any step, each file is old, new or
+        gone, and what nothing waits for goes last."""
+        old = ["a", "file", "folder/deep/x", "folder/y", "gone/deep/b", "stays"]
+        new = ["a", "file/in/z", "folder", "e"]
+        with self.opened() as destination:
+            put(destination, {path: b"old " + path.encode() for path in old})
+        events = ("os.rename", "os.remove", "os.rmdir")
+        interrupted(self.root, KILL, events, steps, new, ["file", "folder/deep/x", "folder/y", "gone/deep/b"])
+        assert (self.beside / "commit.json").exists() == (steps < CHANGE_STEPS)
+        found = files_below(self.root)
+        whole = {path: {b"old " + path.encode()} for path in old} | {path: {b"new " + path.encode()} for path in new}
+        whole["a"].add(b"old a")
+        assert all(data in whole[path] for path, data in found.items())
+        assert found["stays"] == b"old stays"
+        assert "gone/deep/b" in found or found.keys() >= {*new}
+        assert self.published() == {path: b"new " + path.encode() for path in new} | {"stays": b"old stays"}
+        assert sorted(path.name for path in self.root.iterdir()) == ["a", "e", "file", "folder", "stays"]
         assert not self.beside.exists()
+
+    @pytest.mark.parametrize("steps", range(4))
+    def test_a_commit_that_failed_is_finished(self, steps: int) -> None:
+        """If a rename or a deletion fails, what was staged is kept, and the next run goes on once the cause is
+        mended."""
+        with self.opened() as destination:
+            put(destination, {"a": b"old", "gone/b": b"old"})
+        interrupted(self.root, FAIL, ("os.rename", "os.remove"), steps, ["a", "c/d", "e"], ["gone/b"])
+        assert (self.beside / "commit.json").exists()
+        assert self.published() == {"a": b"new a", "c/d": b"new c/d", "e": b"new e"}
+        assert not self.beside.exists()
+
+    @pytest.mark.parametrize(("stranger", "comes"), [("data", "data/x"), ("data/deep/s", "data")])
+    def test_what_comes_in_the_way_of_a_decided_commit_is_named(self, stranger: str, comes: str) -> None:
+        """If another creates a file in the way of a commit that was decided, the next run comes as far as that, names
+        it and leaves it; once it is moved away, the run after goes on."""
+        interrupted(self.root, KILL, ("os.rename",), 0, ["a", comes], [])
+        (self.root / stranger).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / stranger).write_bytes(b"another's")
+        for _ in range(2):
+            with pytest.raises(DestinationError, match=f"in the way.*: {stranger}\n.*move them away"), self.opened():
+                pass
+            assert files_below(self.root) == {"a": b"new a", stranger: b"another's"}
+        (self.root / stranger).unlink()
+        assert self.published() == {"a": b"new a", comes: b"new " + comes.encode()}
+        assert not self.beside.exists()
+
+    @pytest.mark.parametrize("data_is_there", [True, False])
+    def test_a_decision_has_this_form(self, data_is_there: bool) -> None:
+        """What an earlier version decided, and could not end where a file was to become a folder, is ended: whether
+        or not that file is still there."""
+        with self.opened() as destination:
+            put(destination, {"a": b"old", "data": b"old"} if data_is_there else {"a": b"old"})
+        (self.beside / "staged" / "data").mkdir(parents=True)
+        (self.beside / "staged" / "data" / "x").write_bytes(b"new")
+        (self.beside / "commit.json").write_text('{"rename": {"b": "b", "data/x": "data/x"}, "delete": ["data", "a"]}')
+        assert self.published() == {"data/x": b"new"}
+        assert not self.beside.exists()
+
+    def test_what_is_in_the_way_is_refused_before_the_decision(self) -> None:
+        """All that is not to be deleted and stands where a new file or its folder must be is named, a link, too;
+        nothing was changed, and there is nothing to finish."""
+        with self.opened() as destination:
+            put(destination, {"file": b"1", "folder/ours": b"2", "folder/theirs": b"3", "real/x": b"4"})
+            (self.root / "folder" / "link").symlink_to("../real")
+            (self.root / "nowhere").symlink_to("none")
+            before = files_below(self.root)
+            new = {"a": b"5", "file/x": b"6", "folder": b"7", "nowhere/x": b"8"}
+            with pytest.raises(DestinationError, match=r"in the way") as caught:
+                put(destination, new, delete=["folder/ours", "real/x"])
+            assert caught.value.fields["paths"] == ["file", "folder/link", "folder/theirs", "nowhere"]
+            assert files_below(self.root) == before
+        assert not self.beside.exists()
+
+    def test_new_files_that_exclude_each_other_are_refused(self) -> None:
+        """A commit cannot bring both a file and others into a folder of its name."""
+        with self.opened() as destination:
+            put(destination, {"a": b"old"})
+            staged = [destination.stager.stage(name, writing(name.encode())) for name in ("0", "1")]
+            with pytest.raises(DestinationError, match=r"in the way.*: data\n"):
+                destination.commit({"data": staged[0], "data/x": staged[1]}, ["a"], "both")
+        assert self.published() == {"a": b"old"}
+
+    def test_folders_without_files_are_not_in_the_way(self) -> None:
+        """A file may come where a folder is in which there are only folders: a Hub would not have it at all."""
+        (self.root / "data" / "empty").mkdir(parents=True)
+        with self.opened() as destination:
+            put(destination, {"data": b"1"})
+        assert self.published() == {"data": b"1"}
+
+    def test_a_link_to_a_folder_is_replaced_itself(self) -> None:
+        """A file that comes where a link to a folder is takes the link's place: what the link leads to stays."""
+        with self.opened() as destination:
+            put(destination, {"real/x": b"1"})
+            (self.root / "data").symlink_to("real")
+            assert contents(destination) == {"data/x": b"1", "real/x": b"1"}
+            put(destination, {"data": b"2"}, delete=["data/x"])
+        assert self.published() == {"data": b"2", "real/x": b"1"}
 
     def test_folders_that_deletions_leave_empty_go(self) -> None:
         """Deleting the last file of a folder removes the folder; one that holds other things stays."""
@@ -358,9 +466,46 @@ class TestLocalDestination(DestinationContract):
         assert not LocalDestination(mount).beside.exists()
 
 
+def files_below(root: Path) -> dict[str, bytes | None]:
+    """What is there now, whatever a commit has still to do; a link has no bytes."""
+    there = [path for path in root.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return {path.relative_to(root).as_posix(): None if path.is_symlink() else path.read_bytes() for path in there}
+
+
+def interrupted(
+    root: Path, act: str, events: tuple[str, ...], steps: int, new: Sequence[str], delete: Sequence[str]
+) -> None:
+    """Commit new files in a process that is killed at the end, and that acts when so many steps are done."""
+    killed(
+        f"""
+        from sealift.errors import DestinationError
+        left = {steps}
+
+        def watch(event, args):
+            global left
+            if event in {events!r} and not str(args[0]).endswith(".part"):
+                left -= 1
+                if left == -1:
+                    {act}
+
+        with LocalDestination(Path({str(root)!r})) as destination:
+            stager = destination.stager
+            new = [stager.stage(path, lambda sink: sink.write(b"new " + path.encode())) for path in {new!r}]
+            sys.addaudithook(watch)
+            try:
+                destination.commit(dict(zip({new!r}, new)), {delete!r}, "new")
+            except DestinationError as error:
+                assert "no right to" in str(error), error
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+
+
 def killed(program: str) -> None:
     """Run a program that kills itself."""
-    head = "import os, signal, sys\nfrom pathlib import Path\n"
+    head = "import errno, os, signal, sys\nfrom pathlib import Path\n"
     head += "from sealift.stores.local_destination import LocalDestination\n"
     ended = subprocess.run([sys.executable, "-c", head + textwrap.dedent(program)], check=False)
     assert ended.returncode == -signal.SIGKILL

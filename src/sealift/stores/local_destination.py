@@ -6,20 +6,19 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any, Self
+from pathlib import Path, PurePosixPath
+from typing import IO, Self
 
 import pyarrow as pa
 
-from sealift.errors import DestinationError, IntegrityError
+from sealift.errors import DestinationError
 from sealift.model.entry import Entry
-from sealift.ports import Sink, Staged
+from sealift.ports import Staged
 from sealift.stores.local import LocalFolder
-
-AGAIN = "mend that and run the same command again"
+from sealift.stores.local_stage import LocalStage, is_folder, remove_folders, translated
 
 
 @dataclass
@@ -44,6 +43,10 @@ class LocalDestination:
     def name(self) -> str:
         """The folder's path."""
         return str(self.root)
+
+    @property
+    def url(self) -> None:
+        """A folder has no page."""
 
     @property
     def revision(self) -> None:
@@ -76,7 +79,7 @@ class LocalDestination:
     def __enter__(self) -> Self:
         # Whatever interrupts this, a signal too, leaves nothing beside.
         try:
-            with _translated():
+            with translated():
                 self._take_lock()
                 _check(self.root, self.beside)
                 if self._decided.exists():
@@ -147,100 +150,32 @@ class LocalDestination:
         """Rename staged files into place, in the mapping's order, then delete. The message is for those who keep one.
 
         A reader that looks in between may see some files new and some old; a Hub has one instant, a folder has not.
+        Where a file becomes a folder, or a folder a file, what is to be deleted there goes just before what comes.
 
         Raises:
-            DestinationError: a file cannot be renamed or deleted; the next run goes on there.
+            DestinationError: a file that stays is in the way, and nothing was changed; or a file cannot be renamed or
+                deleted, and the next run goes on there.
         """
-        with _translated():
+        with translated():
             decision = {"rename": {file.path: path for path, file in files.items()}, "delete": list(delete)}
+            _goes_first(self.root, files.keys(), set(decision["delete"]) - files.keys())
             self._undecided.write_text(json.dumps(decision), encoding="utf-8")
             os.replace(self._undecided, self._decided)
             self._carry_out()
 
     def _carry_out(self) -> None:
-        """Do what was decided, or what is left of it."""
+        """Do what was decided, or what is left of it. What comes is not deleted, whatever the list says."""
         decided = json.loads(self._decided.read_text(encoding="utf-8"))
+        going = set(decided["delete"]) - set(decided["rename"].values())
         for name, path in decided["rename"].items():
             source, target = self.stager.root / name, self.root / path
             if source.exists():
+                _make_way(self.root, path, going)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(source, target)
-        for path in decided["delete"]:
-            (self.root / path).unlink(missing_ok=True)
-            _prune((self.root / path).parent, self.root)
+        for path in sorted(going):
+            _delete(self.root / path, self.root)
         self._decided.unlink()
-
-
-@dataclass(frozen=True)
-class LocalStage:
-    """A folder of staged files. Picklable: workers write into it at the same time, each its own files."""
-
-    root: Path
-
-    def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
-        """Stage a file; it has its name only when it is complete. Nothing is held in memory.
-
-        Raises:
-            DestinationError: the disk is full or does not take the file.
-        """
-        target = self.root / path
-        half = target.with_name(target.name + ".part")
-        with _translated("make room there and run the same command again"):
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with open(half, "wb", buffering=0) as file:
-                    write(_Whole(file))
-                    size = file.tell()
-                os.replace(half, target)
-            finally:
-                half.unlink(missing_ok=True)
-        return Staged(path, size)
-
-    def read_back(self, staged: Staged, offset: int, view: memoryview) -> None:
-        """Fill the view from a staged file.
-
-        Raises:
-            IntegrityError: it is not there, or not that long.
-        """
-        where = self.root / staged.path
-        try:
-            with open(where, "rb") as file:
-                file.seek(offset)
-                read = file.readinto(view)
-        except FileNotFoundError:
-            read = 0
-        if read < len(view):
-            raise IntegrityError(f"{where} is not what was staged", hint=AGAIN, path=staged.path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """An unbuffered file whose write takes everything: the operating system may take less in one call."""
-
-    file: Any
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            count = self.file.write(data)
-            while count < len(data):
-                data = memoryview(data)[count:]
-                count = self.file.write(data)
-        except OSError as error:
-            # A failing write does not say where.
-            error.filename = self.file.name
-            raise
-
-
-@contextmanager
-def _translated(hint: str = AGAIN) -> Iterator[None]:
-    """Errors of the file system become ours."""
-    try:
-        yield
-    except BrokenPipeError:  # nobody listens to the run any more: not about files
-        raise
-    except OSError as error:
-        where = os.fspath(error.filename) if error.filename else "the destination"
-        raise DestinationError(f"{where}: {error.strerror or error}", hint=hint, path=where) from error
 
 
 def _held(lock: IO[str]) -> bool:
@@ -274,11 +209,66 @@ def _check(root: Path, beside: Path) -> None:
         )
 
 
+def _goes_first(root: Path, coming: Set[str], going: Set[str]) -> list[str]:
+    """What must be deleted before these files can come, all of it in `going`.
+
+    Raises:
+        DestinationError: something else is in the way; it is named.
+    """
+    first = sorted(_in_the_way(root, coming))
+    stays = [path for path in first if path not in going]
+    if stays:
+        raise DestinationError(
+            f"{root}: files are in the way that are not to be deleted ({len(stays)}): {', '.join(stays[:5])}",
+            hint="move them away, and run the same command again",
+            paths=stays[:100],
+        )
+    return first
+
+
+def _in_the_way(root: Path, coming: Set[str]) -> Iterator[str]:
+    """Files where the new ones need a folder, and whatever is in a folder where a new one must be."""
+    for folder in {str(parent) for path in coming for parent in PurePosixPath(path).parents if parent.name}:
+        place = root / folder
+        if folder in coming or (os.path.lexists(place) and not place.is_dir()):
+            yield folder
+    for path in coming:
+        if is_folder(root / path):
+            yield from (file.relative_to(root).as_posix() for file in _files(root / path))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All that is in a folder and below it, but for folders. A link is not followed."""
+    for one in folder.iterdir():
+        if is_folder(one):
+            yield from _files(one)
+        else:
+            yield one
+
+
+def _make_way(root: Path, path: str, going: Set[str]) -> None:
+    """Delete what one new file cannot come without. Folders that are empty then, or were before, go with it."""
+    for old in _goes_first(root, {path}, going):
+        (root / old).unlink()
+    remove_folders(root / path)
+
+
+def _delete(file: Path, root: Path) -> None:
+    """Remove a file, and folders that it leaves empty. It is gone, too, if a folder has its name, or a file its
+    folder's."""
+    if not file.is_dir():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            file.unlink()
+        _prune(file.parent, root)
+
+
 def _prune(folder: Path, root: Path) -> None:
-    """Remove folders that deletions left empty."""
+    """Remove folders that deletions left empty, now or before a kill."""
     while folder != root and folder.is_relative_to(root):
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            pass
         except OSError:
             return
         folder = folder.parent
