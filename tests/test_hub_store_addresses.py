@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sealift.errors import AccessDenied, DestinationBusy, SourceChanged, SourceMissing
+from sealift.errors import AccessDenied, DestinationBusy, DestinationError, SourceChanged, SourceMissing
 from sealift.model.entry import Entry
-from sealift.stores.hub import HubFiles, Place
+from sealift.stores.hub import HubDestination, HubFiles, Place
+from sealift.stores.hub.addresses import Addresses
 from sealift.stores.hub.client import HubClient
 
 CONTENT = bytes(range(256)) * 40
@@ -24,11 +26,15 @@ Handle = Callable[[str, dict[str, str]], Answer]
 
 
 @contextmanager
-def serving(handle: Handle) -> Iterator[str]:
-    """A server on this machine that answers as told; its address."""
+def serving(handle: Handle, connected: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """A server on this machine that answers as told; its address. `connected` is called for each connection."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            connected()
 
         def do_GET(self) -> None:
             status, headers, body = handle(self.path, {name.lower(): value for name, value in self.headers.items()})
@@ -143,6 +149,85 @@ def test_a_server_without_ranges_is_read_all_the_same() -> None:
 
     with serving(whole) as endpoint:
         assert read(files_at(endpoint), 5_000, 300) == CONTENT[5_000:5_300]
+
+
+@pytest.mark.parametrize("size", [100, 9_000])
+def test_a_connection_is_used_again(size: int) -> None:
+    """A range is read to the end of its answer: two hundred ranges take one connection."""
+    connections = []
+
+    def handle(path: str, headers: dict[str, str]) -> Answer:
+        return ranged(headers)
+
+    with serving(handle, lambda: connections.append(1)) as endpoint:
+        files = files_at(endpoint)
+        for offset in range(200):
+            assert read(files, offset, size) == CONTENT[offset : offset + size]
+    assert len(connections) == 1
+
+
+def test_a_file_that_is_given_whole_is_not_read_to_its_end() -> None:
+    """The head of a file from a server without ranges: the rest of it, which never comes here, is not waited for."""
+
+    def endless(path: str, headers: dict[str, str]) -> Answer:
+        return 200, {"X-Linked-Size": str(len(CONTENT)), "Content-Length": str(1 << 40)}, CONTENT
+
+    with serving(endless) as endpoint:
+        begun = time.monotonic()
+        assert read(files_at(endpoint), 0, 300) == CONTENT[:300]
+        assert time.monotonic() - begun < 10
+
+
+def test_a_way_that_does_not_end_is_given_up() -> None:
+    """An answer that sends us on is never taken for the content."""
+
+    def around(path: str, headers: dict[str, str]) -> Answer:
+        return 302, {"Location": f"{path}x"}, b""
+
+    with serving(around) as endpoint, pytest.raises(DestinationError, match="302"):
+        read(files_at(endpoint), 0, 10)
+
+
+def test_addresses_are_kept_by_many_threads_at_once() -> None:
+    """About as many as there is room for, each leading to what it was kept for, and none when it is no longer good."""
+    addresses: Addresses[int] = Addresses(16)
+    wrong = []
+
+    def work(first: int) -> None:
+        try:
+            for n in range(first, first + 4_000):
+                addresses.keep(n % 50, f"to {n % 50}", {})
+                found = addresses.get((n + 7) % 50)
+                if found is not None and found.url != f"to {(n + 7) % 50}":
+                    wrong.append(found.url)
+        except Exception as error:
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=work, args=(1_000 * n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(addresses) <= 16 + len(threads)
+    addresses.keep(99, "gone", {}, good_for=0)
+    assert addresses.get(99) is None
+
+
+def test_a_token_without_a_role_may_try() -> None:
+    """A Hub that says nothing of the token's role (`"accessToken": null`, or no `auth`): the next call decides."""
+    for said in (b'{"name": "me", "auth": {"accessToken": null}}', b'{"name": "me", "auth": null}', b'{"name": "me"}'):
+
+        def handle(path: str, headers: dict[str, str], said: bytes = said) -> Answer:
+            repository = f'{{"id": "org/name", "private": false, "sha": "{COMMIT}"}}'.encode()
+            return 200, {}, said if path == "/api/whoami-v2" else repository
+
+        with (
+            serving(handle) as endpoint,
+            HubDestination(Place.parse("org/name", endpoint), TOKEN, private=True) as destination,
+            pytest.raises(DestinationError, match="public"),
+        ):
+            destination.prepare()
 
 
 def test_an_answer_that_is_too_short_is_asked_for_again() -> None:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.hubs import Hub, start_hub
 
 from sealift.errors import DestinationBusy, DestinationError, IntegrityError
 from sealift.ports import Sink, Staged
+from sealift.stores.hub import xet
+from sealift.stores.hub.lfs import MARGIN, good_for
 from sealift.stores.hub.stage import HELD, LFS_STAGING, disk_of_one
 
 MIB = 1 << 20
@@ -251,6 +254,54 @@ class TestReadingBack:
             view = memoryview(bytearray(100))
             destination.stager.read_back(staged, 500, view)
             assert view == written.data[500:600]
+
+    def test_where_it_lies_is_asked_for_once(self, by_lfs: Repository) -> None:
+        """As long as the address is good, however many ranges are read; then once more."""
+        with by_lfs.prepared() as destination:
+            written = Written(MIB, destination.work)
+            staged = destination.stager.stage("data/x", written)
+            before = by_lfs.asked("lfs-batch")
+            view = memoryview(bytearray(100))
+            for offset in range(0, 2_000, 100):
+                destination.stager.read_back(staged, offset, view)
+                assert view == written.data[offset : offset + 100]
+            assert by_lfs.asked("lfs-batch") - before == 1
+            by_lfs.hub.faults([{"kind": "lfs-get", "status": 403}])
+            destination.stager.read_back(staged, 500, view)
+            assert view == written.data[500:600]
+            assert by_lfs.asked("lfs-batch") - before == 2
+
+    def test_an_address_is_good_as_long_as_the_hub_says(self) -> None:
+        """By its seconds, else by its date, both less a margin; ten minutes if it says neither."""
+        in_an_hour = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert good_for({"href": "x"}) == 600
+        assert good_for({"expires_in": 90, "expires_at": in_an_hour}) == 90 - MARGIN
+        assert 3_500 < good_for({"expires_at": in_an_hour}) + MARGIN <= 3_600
+        assert good_for({"expires_at": "2020-01-01T00:00:00Z"}) < 0
+
+
+def test_an_upload_that_cannot_begin_is_given_back(xet_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its library makes a commit, but no stream: the commit is not left open."""
+    done = []
+
+    class Session:
+        def __init__(self, config: object) -> None:
+            pass
+
+        def new_upload_commit(self, **options: object) -> Session:
+            return self
+
+        def start_upload_stream(self, **options: object) -> None:
+            raise RuntimeError("no stream")
+
+        def abort(self) -> None:
+            done.append("aborted")
+
+    with Repository(xet_hub).prepared(blocks=5) as destination:
+        monkeypatch.setattr("hf_xet.XetSession", Session)
+        with pytest.raises(DestinationError, match="no stream"), xet.Upload(destination.stager.client):
+            pass
+    assert done == ["aborted"]
 
 
 def test_small_files_go_with_the_commit(repository: Repository) -> None:

@@ -37,6 +37,8 @@ COMMIT_TIMEOUT = httpx2.Timeout(120, connect=15)
 class Repository:
     """What a Hub says of a repository."""
 
+    name: str
+    """Its name now: a repository that was renamed is found by its old one, too."""
     private: bool
     head: str | None
     """The newest commit of the default branch."""
@@ -69,6 +71,8 @@ class HubClient:
     """Seconds before each try after the first."""
     blocks: int = 1
     """How many blocks of an upload by Xet may be on their way at a time; see `stage.held`."""
+    seen: bool = False
+    """Whether the repository was there when this run looked: if it is not now, it was taken away."""
 
     @classmethod
     def of(cls, place: Place, token: str | None = None, waits: tuple[float, ...] = WAITS, blocks: int = 1) -> HubClient:
@@ -100,7 +104,7 @@ class HubClient:
 
     def translated(self) -> Any:
         """For calls that this class does not make: what they raise becomes ours."""
-        return translated(self.place, token=self.token is not None)
+        return translated(self.place, token=self.token is not None, seen=self.seen)
 
     def patiently(self, attempt: Callable[[], httpx2.Response]) -> httpx2.Response:
         """The answer of the first try that is neither broken off nor turned away for now; see `wire.patiently`."""
@@ -123,7 +127,7 @@ class HubClient:
                 raise
             except RepositoryNotFoundError:
                 return None
-            return Repository(bool(found["private"]), found.get("sha"))
+            return Repository(str(found["id"]), bool(found["private"]), found.get("sha"))
 
     def head(self) -> str | None:
         """The commit that the revision stands for now; None if there is no such repository or revision."""
@@ -179,14 +183,16 @@ class HubClient:
         return modes
 
     def commit(self, lines: Callable[[], Iterable[bytes]], size: int) -> str:
-        """Send a commit once; the id that it got.
+        """Send a commit once, to no other address: its lines cannot be sent on. The id that it got.
 
         Raises:
             httpx2.HTTPError, HfHubHTTPError: as they come, since only the caller knows what they mean for a commit.
         """
         headers = {**self.headers, "Content-Type": "application/x-ndjson", "Content-Length": str(size)}
         address = f"{self.place.api}/commit/{quote(self.place.branch, safe='')}"
-        answer = get_session().post(address, headers=headers, content=lines(), timeout=COMMIT_TIMEOUT)
+        answer = get_session().post(
+            address, headers=headers, content=lines(), timeout=COMMIT_TIMEOUT, follow_redirects=False
+        )
         return str(checked(answer).json()["commitOid"])
 
     def access(self, right: str) -> Access | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from sealift.errors import AccessDenied, DestinationChanged, DestinationError, RequestError
 from sealift.model.entry import Entry
+from sealift.model.manifest import CARD
 from sealift.ports import Staged
 from sealift.stores.hub import xet
 from sealift.stores.hub.changes import Changes, deletions, is_there
@@ -19,8 +20,8 @@ from sealift.stores.hub.client import HubClient, Repository
 from sealift.stores.hub.files import HubFiles
 from sealift.stores.hub.landing import TRAILER, land
 from sealift.stores.hub.place import Place
-from sealift.stores.hub.stage import HubStage, disk_of_one
-from sealift.stores.hub.wire import WAITS
+from sealift.stores.hub.stage import ROOM, HubStage, Room, disk_of_one
+from sealift.stores.hub.wire import WAITS, gone, renamed
 
 GIVEN = frozenset({".gitattributes"})
 """What a new repository has from the start."""
@@ -52,6 +53,7 @@ class HubDestination:
     _files: HubFiles = field(init=False, repr=False)
     _folder: tempfile.TemporaryDirectory[str] = field(init=False, repr=False)
     _stage: HubStage | None = field(default=None, init=False, repr=False)
+    _room: Room = field(default_factory=Room, init=False, repr=False)
     _commits: int = field(default=0, init=False, repr=False)
 
     def __enter__(self) -> HubDestination:
@@ -97,11 +99,6 @@ class HubDestination:
         return Path(self._folder.name)
 
     @property
-    def files(self) -> HubFiles:
-        """The repository at `revision`, with what the Hub says of each file."""
-        return self._files
-
-    @property
     def stager(self) -> HubStage:
         """What a worker needs to stage files here, once the destination is prepared."""
         assert self._stage is not None, "prepare the destination first"
@@ -120,6 +117,7 @@ class HubDestination:
 
         Raises:
             AccessDenied: the repository may not be read.
+            DestinationChanged: it is gone.
         """
         self._look()
 
@@ -128,14 +126,16 @@ class HubDestination:
 
         Raises:
             AccessDenied: the token may not write there, or there is none.
-            DestinationChanged: another has made it in the meantime, with files in it.
+            DestinationChanged: another has made it in the meantime, with files in it, or taken it away.
             DestinationError: it is public and should be private.
-            RequestError: the revision is a tag or a pull request that is not there.
+            RequestError: the revision is a tag or a pull request that is not there, or the repository has another name.
         """
         self._check_role()
         repository = self._client.repository()
         if repository is None:
             repository = self._make_repository()
+        if repository.name != self.place.repo:
+            raise renamed(self.place, repository.name)
         if self.private and not repository.private:
             raise DestinationError(
                 f"{self.place.repo} is there already, and public; nothing was published",
@@ -146,39 +146,54 @@ class HubDestination:
         self._client.upload_modes([("README.md", b"", 0)])  # only who may write may ask
         by_xet = xet.is_offered(self._client)
         disk = disk_of_one(self.staging, self.workers, by_xet, self.work)
-        self._stage = HubStage(self._client, by_xet, disk, self.work / "staged")
+        self._stage = HubStage(self._client, by_xet, disk, self.work / "staged", self._room)
 
     def commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> str | None:
         """Name the files and delete what they replace, in one commit on `revision`; the id of the new one.
 
-        Files that are there with the same bytes are left out; if nothing is left, no commit is made.
+        Files that are there with the same bytes are left out; if nothing is left, no commit is made. Once it is done,
+        there is room for others to be held.
 
         Raises:
-            DestinationChanged, DestinationBusy, AnswerLost, DestinationError: as `landing.land` says.
+            DestinationChanged, DestinationBusy, AnswerLost, DestinationError, RequestError: as `landing.land` says.
         """
+        self._commit(files, delete, message)
+        self._room.free(files.values())
+        return self.revision
+
+    def _commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> None:
         facts = self._files.facts
         new = {path: file for path, file in files.items() if not is_there(file, facts.get(path))}
-        gone = deletions(facts, delete, files)
+        unwanted = deletions(facts, delete, files)
         parent = self.revision
-        if not new and not gone:
-            return parent
+        if not new and not unwanted:
+            return
         if parent is None:
             raise DestinationError(f"{self.name} is not there", hint="prepare it first", repository=self.place.repo)
         job = f"{self.job}/{self._commits + 1}"
         summary, _, rest = message.partition("\n")
         description = f"{rest.strip()}\n\n{TRAILER}: {job}".strip()
-        changes = Changes(parent, summary, description, gone, new, self._inline(new))
+        changes = Changes(parent, summary, description, unwanted, new, self._inline(new))
         self._files = HubFiles(self._client, land(self._client, changes, job))
         self._commits += 1
-        return self.revision
 
     def _look(self) -> None:
         """List and read the newest commit; that of the default branch as long as there is no such branch."""
         head = self._client.head()
         if head is None:
             repository = self._client.repository()
+            self._check_still_there(repository)
             head = None if repository is None else repository.head
+        self._see(head)
+
+    def _see(self, head: str | None) -> None:
+        """List and read that commit; the repository is known from now on, if there is one."""
+        self._client = replace(self._client, seen=self._client.seen or head is not None)
         self._files = HubFiles(self._client, head)
+
+    def _check_still_there(self, repository: Repository | None) -> None:
+        if repository is None and self._client.seen:
+            raise gone(self.place)
 
     def _check_role(self) -> None:
         """A token that may only read is known before anything is made with it."""
@@ -189,7 +204,7 @@ class HubDestination:
                 repository=self.place.repo,
             )
         said = self._client.whoami()
-        role = (said.get("auth") or {}).get("accessToken", {}).get("role")
+        role = ((said.get("auth") or {}).get("accessToken") or {}).get("role")
         if role == "read":
             raise AccessDenied(
                 f"the token of {said.get('name')} may only read",
@@ -199,6 +214,7 @@ class HubDestination:
 
     def _make_repository(self) -> Repository:
         """Make it; one that another made in the meantime will do as long as nothing is in it."""
+        self._check_still_there(None)
         made = self._client.create_repository(private=self.private)
         repository = self._client.repository()
         if repository is None:
@@ -207,10 +223,9 @@ class HubDestination:
                 hint="use one with the right to write there, or another name",
                 repository=self.place.repo,
             )
-        files = HubFiles(self._client, repository.head)
-        if not made and not files.facts.keys() <= GIVEN:
+        if not made and not HubFiles(self._client, repository.head).facts.keys() <= GIVEN:
             raise self._changed(repository.head)
-        self._files = files
+        self._see(repository.head)
         return repository
 
     def _prepare_branch(self, default: str | None) -> None:
@@ -236,14 +251,19 @@ class HubDestination:
         raise RequestError(f"{self.name}: {self.place.branch} is {what}", hint=hint, to=self.name)
 
     def _inline(self, new: Mapping[str, Staged]) -> frozenset[str]:
-        """The files whose bytes go with the commit; the other held ones are uploaded now."""
+        """The files whose bytes go with the commit, `ROOM` of them at most; the other held ones are uploaded now."""
         held = {path: file for path, file in new.items() if file.data is not None}
         asked = [(path, file.data or b"", file.size) for path, file in held.items() if file.size]
         modes = self._client.upload_modes(asked)
         # An empty file has no content to upload.
-        inline = frozenset(path for path in held if modes.get(path, "regular") == "regular")
+        regular = [path for path in held if modes.get(path, "regular") == "regular"]
+        inline, left = set(), ROOM
+        for path in sorted(regular, key=lambda path: path != CARD):
+            if held[path].size <= left:
+                inline.add(path)
+                left -= held[path].size
         self.stager.send_held([file for path, file in held.items() if path not in inline])
-        return inline
+        return frozenset(inline)
 
     def _changed(self, found: str | None) -> DestinationChanged:
         return DestinationChanged(

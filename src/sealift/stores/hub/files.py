@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,18 +13,15 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, Repositor
 
 from sealift.errors import SourceChanged, SourceMissing
 from sealift.model.entry import Entry
+from sealift.stores.hub.addresses import EXPIRED, Addresses
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.facts import TreeFacts
 from sealift.stores.hub.place import Place
 from sealift.stores.hub.ranges import fetch, total_bytes
 from sealift.stores.hub.wire import checked
 
-GOOD_FOR = 600.0
-"""Seconds for which a signed address is used again; the Hub's are good for an hour."""
-KEPT_ADDRESSES = 256
 HOPS = 5
 MOVED = frozenset({301, 302, 303, 307, 308})
-EXPIRED = frozenset({401, 403, 404, 410})
 NOT_IN_IT = (EntryNotFoundError, RevisionNotFoundError, RepositoryNotFoundError)
 LOGIN = "check the name and the revision; for a private dataset log in (`hf auth login`), or set HF_TOKEN"
 
@@ -40,8 +36,8 @@ class HubFiles:
     client: HubClient
     revision: str | None
     _facts: TreeFacts | None = field(default=None, init=False, repr=False, compare=False)
-    # Where the Hub sent us for a file's bytes, and when: asked each time, a large file would use up the quota.
-    _addresses: dict[str, tuple[str, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # Where the Hub sent us for a file's bytes: asked each time, a large file would use up the quota.
+    _addresses: Addresses[str] = field(default_factory=Addresses, init=False, repr=False, compare=False)
 
     @classmethod
     def at(cls, place: Place, token: str | None = None) -> HubFiles:
@@ -60,7 +56,7 @@ class HubFiles:
         return cls(client, revision)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"client": self.client, "revision": self.revision, "_facts": None, "_addresses": {}}
+        return {"client": self.client, "revision": self.revision, "_facts": None, "_addresses": Addresses()}
 
     @property
     def facts(self) -> TreeFacts:
@@ -110,9 +106,9 @@ class HubFiles:
 
     def _attempt(self, entry: Entry, offset: int, view: memoryview) -> httpx2.Response:
         """One try, by the address where the bytes were had before or by way of the Hub."""
-        url, since = self._addresses.get(entry.path, ("", 0.0))
-        if url and time.monotonic() - since < GOOD_FOR:
-            answer = fetch(url, {}, offset, view)
+        kept = self._addresses.get(entry.path)
+        if kept is not None:
+            answer = fetch(kept.url, kept.headers, offset, view)
             if answer.status_code not in EXPIRED:
                 return _examined(entry, answer)
         url = f"{self._host}/datasets/{self.client.place.repo}/resolve/{self.revision}/{quote(entry.path)}"
@@ -124,14 +120,8 @@ class HubFiles:
             _examined(entry, answer)
             url = str(answer.url.join(answer.headers["location"]))
             if _origin(url) != _origin(self._host):
-                self._keep(entry.path, url)
+                self._addresses.keep(entry.path, url, {})
         return _examined(entry, answer)
-
-    def _keep(self, path: str, url: str) -> None:
-        if len(self._addresses) >= KEPT_ADDRESSES:
-            # Another thread may be looking into the old ones.
-            self._addresses = {}
-        self._addresses[path] = (url, time.monotonic())
 
     @property
     def _host(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from huggingface_hub import get_session
 from huggingface_hub.utils import fix_hf_endpoint_in_url
 
 from sealift.errors import DestinationError, IntegrityError
+from sealift.stores.hub.addresses import EXPIRED, GOOD_FOR, Address, Addresses
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.ranges import fetch
 from sealift.stores.hub.wire import SLOW, checked
@@ -20,6 +22,8 @@ from sealift.stores.hub.wire import SLOW, checked
 JSON = {"Accept": "application/vnd.git-lfs+json", "Content-Type": "application/vnd.git-lfs+json"}
 BATCH_OBJECTS = 256
 """The most objects of one question, as the official client asks."""
+MARGIN = 30.0
+"""An address is not used in its last seconds."""
 
 Pieces = Callable[[int, int], Iterable[bytes]]
 """The bytes of a file: (start, size) → pieces, as often as asked."""
@@ -32,6 +36,9 @@ class Blob:
     path: str
     sha256: str
     size: int
+
+
+_downloads: Addresses[tuple[HubClient, Blob]] = Addresses()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,9 @@ def put(
     headers = {**order.headers, "Content-Length": str(part.size)}
 
     def attempt() -> httpx2.Response:
-        return get_session().put(part.url, headers=headers, content=iter(pieces()), timeout=SLOW)
+        # What was read from `pieces` cannot be sent on.
+        content = iter(pieces())
+        return get_session().put(part.url, headers=headers, content=content, timeout=SLOW, follow_redirects=False)
 
     if not repeat:
         return str(checked(attempt()).headers.get("etag", ""))
@@ -103,22 +112,46 @@ def finish(client: HubClient, blob: Blob, order: Order, etags: Sequence[str]) ->
 
 
 def read_back(client: HubClient, blob: Blob, offset: int, view: memoryview) -> None:
-    """Fill the view with what the Hub has of the blob.
+    """Fill the view with what the Hub has of the blob. Where that lies is asked for once, as long as it is good.
 
     Raises:
         IntegrityError: it has none, or another size.
     """
+    kept = _downloads.get((client, blob))
+    found = None if kept is None else _fetched(client, kept, offset, view)
+    if found is None or found.status_code in EXPIRED:
+        found = _fetched(client, _download(client, blob), offset, view)
+    if found.status_code in (404, 410, 416):
+        raise _not_there(blob)
+    with client.translated():
+        checked(found)
+
+
+def _download(client: HubClient, blob: Blob) -> Address:
+    """Where the Hub says that the blob can be had."""
     answer = _batch(client, "download", [blob]).get(blob.sha256, {})
     action = answer.get("actions", {}).get("download")
     if action is None or answer.get("size") != blob.size:
         raise _not_there(blob)
-    url = fix_hf_endpoint_in_url(action["href"], client.place.endpoint)
-    headers = {**(client.headers if _ours(client, url) else {}), **(action.get("header") or {})}
     with client.translated():
-        found = client.patiently(lambda: fetch(url, headers, offset, view))
-        if found.status_code in (404, 410, 416):
-            raise _not_there(blob)
-        checked(found)
+        url = fix_hf_endpoint_in_url(action["href"], client.place.endpoint)
+        headers = {**(client.headers if _ours(client, url) else {}), **(action.get("header") or {})}
+        return _downloads.keep((client, blob), url, headers, good_for(action))
+
+
+def _fetched(client: HubClient, address: Address, offset: int, view: memoryview) -> httpx2.Response:
+    with client.translated():
+        return client.patiently(lambda: fetch(address.url, address.headers, offset, view))
+
+
+def good_for(action: Mapping[str, Any]) -> float:
+    """How many seconds the address of an action can be used; what it says in seconds counts before the date."""
+    if action.get("expires_in"):
+        return float(action["expires_in"]) - MARGIN
+    if action.get("expires_at"):
+        left = datetime.fromisoformat(action["expires_at"]) - datetime.now(UTC)
+        return left.total_seconds() - MARGIN
+    return GOOD_FOR
 
 
 def _batch(client: HubClient, operation: str, blobs: Sequence[Blob]) -> dict[str, dict[str, Any]]:

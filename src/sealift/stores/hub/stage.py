@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sealift.errors import IntegrityError
+from sealift.errors import IntegrityError, RequestError
+from sealift.model.manifest import CARD
 from sealift.ports import Sink, Staged
 from sealift.stores.hub import lfs, xet
 from sealift.stores.hub.client import HubClient
@@ -18,7 +20,11 @@ from sealift.stores.hub.spool import Spool, file_pieces
 from sealift.stores.hub.twice import send_written
 
 HOLD_BYTES = 1 << 20
-"""A file of at most this size that may be held stays in memory until the commit."""
+"""A file of at most this size that may be held stays in memory until the commit, while there is room for it."""
+ROOM = 16 << 20
+"""So many bytes of files are held at a time; those that come when it is used up are uploaded at once."""
+CARD_BYTES = 5_000_000
+"""The largest card that a Hub reads. It is held whatever its size: as a file in LFS or Xet it would not be read."""
 HELD = 250_000_000
 """Peak anonymous memory that uploading by Xet adds to a process with one block on its way, whatever the file's size.
 
@@ -34,28 +40,68 @@ LFS_STAGING = 8_000_000_000
 """Bytes on disk for files on their way to LFS, if nobody says otherwise; never more than half of what is free."""
 
 
+@dataclass
+class Room:
+    """How much of the memory for held files is in use. The last one staged under a path counts."""
+
+    total: int = ROOM
+    _used: dict[str, int] = field(default_factory=dict, init=False)
+    _sum: int = field(default=0, init=False)
+
+    def left(self, path: str) -> int:
+        """The bytes that there are for a file of that path."""
+        return max(0, self.total - self._sum + self._used.get(path, 0))
+
+    def count(self, staged: Staged) -> None:
+        """Count what is held of the file from now on, instead of what was held under its path."""
+        self.free([staged])
+        if staged.data:
+            self._used[staged.path] = len(staged.data)
+            self._sum += len(staged.data)
+
+    def free(self, files: Iterable[Staged]) -> None:
+        """These are held no more."""
+        for one in files:
+            self._sum -= self._used.pop(one.path, 0)
+
+
 @dataclass(frozen=True)
 class HubStage:
     """Stages files at a Hub, by Xet or LFS. Picklable: workers stage at the same time, each its own files.
 
     `disk` is how many bytes of one file may lie in `folder` while it is written; a file that would take more is sent as
-    it is written to Xet, and written twice for LFS, which wants its digest first.
+    it is written to Xet, and written twice for LFS, which wants its digest first. `room` is for the files that may be
+    held; it stays in its process, and without it only the card and empty files are.
     """
 
     client: HubClient
     xet: bool
     disk: int
     folder: Path
+    room: Room | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "room": None}
 
     def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
         """Upload the file, unless it is empty or may be held and is small: those go with the commit.
 
+        A file may be held while there is room for it, the card always.
+
         Raises:
+            RequestError: it is a card that is larger than a Hub reads.
             AccessDenied, DestinationBusy, DestinationError: the Hub does not take it; with room on disk a broken
                 connection was tried again.
             IntegrityError: other bytes arrived than were written, or `write` gives others the second time.
         """
-        return (self._by_xet if self.xet else self._by_lfs)(path, write, HOLD_BYTES if hold else 0)
+        if hold and path == CARD:
+            staged = self._card(write)
+        else:
+            memory = min(HOLD_BYTES, self.room.left(path)) if hold and self.room is not None else 0
+            staged = (self._by_xet if self.xet else self._by_lfs)(path, write, memory)
+        if self.room is not None:
+            self.room.count(staged)
+        return staged
 
     def send_held(self, held: Sequence[Staged]) -> None:
         """Upload files that were held, together; a commit can name them by their SHA-256 then."""
@@ -85,6 +131,17 @@ class HubStage:
             xet.read_back(self.client, staged.path, file, offset, view)
         else:
             lfs.read_back(self.client, _blob(staged), offset, view)
+
+    def _card(self, write: Callable[[Sink], object]) -> Staged:
+        with Spool(self.folder, CARD_BYTES) as spool:
+            write(spool)
+            if spool.held is None:
+                raise RequestError(
+                    f"{CARD} would have {spool.size} bytes, and a Hub reads no card of more than {CARD_BYTES}",
+                    hint="put a part of its text into a file of its own",
+                    path=CARD,
+                )
+            return _held(CARD, bytes(spool.held))
 
     def _by_xet(self, path: str, write: Callable[[Sink], object], memory: int) -> Staged:
         with ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx2
 from huggingface_hub import hf_raise_for_status
@@ -17,7 +18,14 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import parse_ratelimit_headers
 
-from sealift.errors import AccessDenied, DestinationBusy, DestinationError, SealiftError
+from sealift.errors import (
+    AccessDenied,
+    DestinationBusy,
+    DestinationChanged,
+    DestinationError,
+    RequestError,
+    SealiftError,
+)
 from sealift.stores.hub.place import Place
 
 TIMEOUT = httpx2.Timeout(60, connect=15)
@@ -96,12 +104,12 @@ def busy(place: Place, answer: httpx2.Response) -> DestinationBusy:
 
 
 @contextmanager
-def translated(place: Place, *, token: bool) -> Iterator[None]:
-    """What the client raises becomes ours, by type and status. `token` is whether one was sent."""
+def translated(place: Place, *, token: bool, seen: bool = False) -> Iterator[None]:
+    """What the client raises becomes ours, by type and status; `token` and `seen` as in `refusal`."""
     try:
         yield
     except HfHubHTTPError as error:
-        raise refusal(place, error, token=token) from error
+        raise refusal(place, error, token=token, seen=seen) from error
     except OfflineModeIsEnabled as error:
         raise DestinationError(
             "HF_HUB_OFFLINE is set: no Hub may be called", hint="unset it", endpoint=place.endpoint
@@ -121,20 +129,27 @@ def translated(place: Place, *, token: bool) -> Iterator[None]:
 
 
 def checked(answer: httpx2.Response) -> httpx2.Response:
-    """The answer, if it is a success; else the client's error for it."""
+    """The answer, if it is a success; else the client's error for it. One that sends us elsewhere is none."""
     hf_raise_for_status(answer)
+    if answer.status_code // 100 == 3:
+        raise HfHubHTTPError(f"{answer.status_code} for {answer.url.path}", response=answer)
     return answer
 
 
-def refusal(place: Place, error: HfHubHTTPError, *, token: bool) -> SealiftError:
-    """Our error for an answer that refuses."""
+def refusal(place: Place, error: HfHubHTTPError, *, token: bool, seen: bool = False) -> SealiftError:
+    """Our error for an answer that refuses.
+
+    `token` is whether one was sent, `seen` whether the repository was there when this run looked.
+    """
     status = error.response.status_code
     said = f": {error.server_message}" if error.server_message else ""
     if isinstance(error, GatedRepoError):
         return AccessDenied(
             f"{place.repo} is gated{said}", hint=f"ask for access at {place.url}", repository=place.repo
         )
-    if isinstance(error, RepositoryNotFoundError):
+    if seen and isinstance(error, RepositoryNotFoundError | RevisionNotFoundError) and status != 401:
+        return gone(place, repository=isinstance(error, RepositoryNotFoundError))
+    if isinstance(error, RepositoryNotFoundError) and not seen:
         return AccessDenied(
             f"there is no dataset {place.repo} at {place.endpoint}, or it may not be seen",
             hint="check the name, and that the token (`hf auth login`, HF_TOKEN, --token) may read it",
@@ -153,6 +168,27 @@ def refusal(place: Place, error: HfHubHTTPError, *, token: bool) -> SealiftError
         hint="mend what it names, and run the same command again",
         status=status,
         repository=place.repo,
+    )
+
+
+def gone(place: Place, *, repository: bool = True) -> DestinationChanged:
+    """The repository, or what was looked at in it, was there when this run looked."""
+    what = place.repo if repository else f"{place.branch} in {place.repo}, or the commit of it that was looked at,"
+    return DestinationChanged(
+        f"{what} is gone from {place.endpoint} since this run looked: it was deleted, or this token may not see it now",
+        hint=f"look at {place.endpoint}/datasets/{place.repo}; the same command makes it anew if it is to be there",
+        repository=place.repo,
+    )
+
+
+def renamed(place: Place, name: str) -> RequestError:
+    """The Hub knows the repository by another name, and takes no commit under the old one."""
+    now = replace(place, repo=name).name
+    return RequestError(
+        f"{place.repo} is called {name} at {place.endpoint} now; nothing was published",
+        hint=f"publish to {now}",
+        to=place.name,
+        repository=name,
     )
 
 

@@ -68,7 +68,11 @@ class Upload:
     def __enter__(self) -> Self:
         with _translated(self._client):
             self._commit = _new_commit(self._client)
-            self._stream = self._commit.start_upload_stream(sha256=_library().COMPUTE_SHA256)
+            try:
+                self._stream = self._commit.start_upload_stream(sha256=_library().COMPUTE_SHA256)
+            except BaseException:
+                self._commit.abort()
+                raise
         self._open = True
         return self
 
