@@ -175,7 +175,7 @@ def test_a_closed_port_is_a_problem() -> None:
 
 def test_a_name_that_is_none_is_refused() -> None:
     """A folder cannot be asked about, and a wrong name is known before anybody is asked."""
-    with pytest.raises(RequestError, match="is a folder"):
+    with pytest.raises(RequestError, match="names a folder"):
         diagnose("./out")
     with pytest.raises(RequestError, match="does not take the name"):
         diagnose("org/no--good")

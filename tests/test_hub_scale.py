@@ -127,15 +127,15 @@ def run(hub: Hub, folder: Path, rows: int, **keys: Any) -> Built:
     return built
 
 
-def test_sixty_files(hub: Hub, tmp_path: Path) -> None:
+def test_thirty_files(hub: Hub, tmp_path: Path) -> None:
     """The short form of `test_thirteen_hundred_files`."""
-    built = run(hub, tmp_path, 60, shards={"rows": 1}, configs={"default": {}})
-    assert len(built.publication.manifest.shards) == 60
+    built = run(hub, tmp_path, 30, shards={"rows": 1}, configs={"default": {}})
+    assert len(built.publication.manifest.shards) == 30
 
 
-def test_three_thousand_rows_in_five_configs(hub: Hub, tmp_path: Path) -> None:
+def test_a_thousand_rows_in_five_configs(hub: Hub, tmp_path: Path) -> None:
     """The short form of `test_thirty_thousand_rows_in_five_configs`."""
-    built = run(hub, tmp_path, 3_000, shards={"max_bytes": "60kB", "row_group_rows": 200})
+    built = run(hub, tmp_path, 1_000, shards={"max_bytes": "20kB", "row_group_rows": 200})
     assert len(built.publication.manifest.shards) > 15
 
 

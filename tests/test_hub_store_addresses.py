@@ -153,7 +153,7 @@ def test_a_server_without_ranges_is_read_all_the_same() -> None:
 
 @pytest.mark.parametrize("size", [100, 9_000])
 def test_a_connection_is_used_again(size: int) -> None:
-    """A range is read to the end of its answer: two hundred ranges take one connection."""
+    """A range is read to the end of its answer: many ranges take one connection."""
     connections = []
 
     def handle(path: str, headers: dict[str, str]) -> Answer:
@@ -161,7 +161,7 @@ def test_a_connection_is_used_again(size: int) -> None:
 
     with serving(handle, lambda: connections.append(1)) as endpoint:
         files = files_at(endpoint)
-        for offset in range(200):
+        for offset in range(30):
             assert read(files, offset, size) == CONTENT[offset : offset + size]
     assert len(connections) == 1
 

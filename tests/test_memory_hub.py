@@ -16,7 +16,11 @@ PLAN = 30 * MB
 """What a run keeps on disk beside packed files: listing, rows, index, the uploader's notes."""
 
 
-@pytest.fixture(params=["xet", "lfs"])
+LONG = pytest.mark.long
+EACH = pytest.mark.parametrize("hub", ["xet", pytest.param("lfs", marks=LONG)], indirect=True)
+
+
+@pytest.fixture
 def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
     """A Hub with Xet, and one without."""
     with start_hub(tmp_path / "hub", *(["--no-xet"] if request.param == "lfs" else [])) as hub:
@@ -32,13 +36,15 @@ def published(hub: Hub, spec: Path, memory: int, workers: int, *options: str) ->
     return watched(given, environment, home / "tmp")
 
 
-@pytest.mark.parametrize(("memory", "workers"), [(512 * MB, 1), (800 * MB, 2)])
+@EACH
+@pytest.mark.parametrize(("memory", "workers"), [(512 * MB, 1), pytest.param(800 * MB, 2, marks=LONG)])
 def test_memory_while_uploading(tmp_path: Path, hub: Hub, memory: int, workers: int) -> None:
     """Small and large files, more than the budget together, streamed to the Hub."""
-    spec = corpus(tmp_path / "source", [24 * KB] * 500 + [120 * MB, 3 * MB, 90 * MB, 60 * MB] * 2, random=True)
+    spec = corpus(tmp_path / "source", [24 * KB] * 500 + [120 * MB, 3 * MB, 90 * MB, 60 * MB], random=True)
     assert published(hub, spec, memory, workers).memory <= memory
 
 
+@pytest.mark.parametrize("hub", ["xet", "lfs"], indirect=True)
 def test_nothing_of_a_shard_touches_the_disk(tmp_path: Path, hub: Hub) -> None:
     """With `--staging 0` the run writes its plan and its notes, and no more, whichever way the Hub takes files."""
     spec = corpus(tmp_path / "source", [24 * KB] * 100 + [90 * MB, 60 * MB, 50 * MB, 40 * MB], random=True)
@@ -47,15 +53,17 @@ def test_nothing_of_a_shard_touches_the_disk(tmp_path: Path, hub: Hub) -> None:
     assert seen.temporary <= PLAN
 
 
+@pytest.mark.parametrize("hub", ["lfs", pytest.param("xet", marks=LONG)], indirect=True)
 def test_staging_stays_within_its_budget(tmp_path: Path, hub: Hub) -> None:
     """Packed files that wait for their upload take no more of the disk than was said, all workers together."""
-    spec = corpus(tmp_path / "source", [20 * MB] * 12 + [90 * MB], random=True)
+    spec = corpus(tmp_path / "source", [20 * MB] * 6 + [90 * MB], random=True)
     budget = 100 * MB
     seen = published(hub, spec, 800 * MB, 2, "--staging", str(budget), "--max-shard-size", "45MB")
     assert 40 * MB < seen.temporary <= budget + PLAN
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("hub", ["xet", "lfs"], indirect=True)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_five_gigabytes(tmp_path: Path, hub: Hub, workers: int) -> None:
     """5 GB in files of 24 KB to 300 MB, at 512 MB for one worker and 800 MB for two."""

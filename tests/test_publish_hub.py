@@ -28,8 +28,11 @@ from sealift.model.event import Event, Started
 from sealift.model.manifest import Manifest, read_manifest
 from sealift.spec import Spec
 
+BOTH = pytest.mark.parametrize("hub", ["xet", "lfs"], indirect=True)
+"""For what the way of uploading touches; `make long` runs everything with both."""
 
-@pytest.fixture(scope="module", params=["xet", "lfs"])
+
+@pytest.fixture(scope="module", params=["xet", pytest.param("lfs", marks=pytest.mark.long)])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A Hub with Xet, and one without: what holds for one holds for the other, found out and not configured."""
     options = ["--no-xet"] if request.param == "lfs" else []
@@ -90,6 +93,7 @@ def repo(hub: Hub) -> Repository:
     return Repository(hub)
 
 
+@BOTH
 def test_one_commit_brings_everything(repo: Repository, source: Path, tmp_path: Path) -> None:
     """The repository has the files of a folder published from the same spec, each shard with the same bytes, after one
     commit; the revision that comes back is the branch's."""
@@ -108,6 +112,7 @@ def test_one_commit_brings_everything(repo: Repository, source: Path, tmp_path: 
     assert repo.manifest() == built.publication.manifest
 
 
+@BOTH
 def test_nothing_changed_nothing_sent(repo: Repository, source: Path) -> None:
     """A second run packs nothing, uploads nothing and makes no commit."""
     first = repo.publish(source)
@@ -355,6 +360,7 @@ def test_a_refused_plan_makes_no_repository(repo: Repository, source: Path) -> N
     assert not repo.api.repo_exists(repo.id, repo_type="dataset")
 
 
+@BOTH
 @pytest.mark.parametrize("staging", [0, 30_000, 10_000_000])
 def test_staging_changes_nothing_but_the_way(repo: Repository, source: Path, tmp_path: Path, staging: int) -> None:
     """Streamed, sent twice or staged on the disk, in one process or two: the same shards arrive."""
@@ -368,6 +374,7 @@ def test_staging_changes_nothing_but_the_way(repo: Repository, source: Path, tmp
         assert (found.lfs.sha256, found.size) == (shard.sha256, shard.size)
 
 
+@BOTH
 def test_the_command(repo: Repository, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Endpoint and token as options or from the environment; the token is never said; `verify` proves what came."""
     given = ("--endpoint", repo.hub.endpoint, "--token", repo.hub.token)

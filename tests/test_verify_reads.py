@@ -117,7 +117,9 @@ def test_keys_that_lie_close_together_are_read_together(good: Path, tmp_path: Pa
     assert sum(end - start for _, start, end in wide.reads) < _size(good)
 
 
-@pytest.mark.parametrize("how", [SHORT, Reach(1, 0, 1), Reach(65, 64, 3), Reach(10_007, 5_000, 1)])
+@pytest.mark.parametrize(
+    "how", [SHORT, Reach(1, 0, 1), pytest.param(Reach(65, 64, 3), marks=pytest.mark.long), Reach(10_007, 5_000, 1)]
+)
 def test_pieces_of_any_length_give_the_same(how: Reach, tmp_path: Path) -> None:
     """Where pieces begin and end, in the middle of cells, lengths or pages, makes no difference to what is found."""
     for name in ("in", "out"):

@@ -55,6 +55,7 @@ class TestByXet(HubContract):
     """As a Hub is by default: content is streamed to Xet."""
 
 
+@pytest.mark.long
 class TestByXetFromDisk(HubContract):
     """With room for a part of the files: the others are streamed."""
 
@@ -67,6 +68,7 @@ class TestByLfs(HubContract):
     HUB = "lfs_hub"
 
 
+@pytest.mark.long
 class TestByLfsWithoutDisk(TestByLfs):
     """The same with nothing on disk: files are written twice."""
 

@@ -108,7 +108,8 @@ def _to_purge(spec: Spec, asked: Asked) -> Found:
 
 def _agreed_to_purge(to: str, gone: Found) -> bool:
     """Ask before everything goes; refuse where nobody can answer."""
-    message = f"--purge deletes all that is in {to}: {gone.files:,} files, {size_text(gone.bytes)}"
+    there = f"{gone.files:,} files, {size_text(gone.bytes)}"
+    message = f"--purge deletes all that is in {to} and not published again: {there} are there"
     if not sys.stdin.isatty():
         raise RequestError(message, hint="add --yes if that is meant; .gitattributes and the new files stay")
     return click.confirm(f"{message}. Go on?", err=True)

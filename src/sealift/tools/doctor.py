@@ -77,7 +77,7 @@ def diagnose(
         RequestError: `to` is not the name of a dataset, or the endpoint no address.
     """
     if to and where_to(to)[0] == "folder":
-        raise RequestError(f"{to} is a folder, which takes no Hub", hint="name a dataset: --to org/name", to=to)
+        raise RequestError(f"`{to}` names a folder, no dataset of a Hub", hint="name a dataset: --to org/name", to=to)
     place = examine.place_of(to, endpoint)
     return [*_machine(), *_hub(place, to is not None, token, now)]
 

@@ -136,9 +136,10 @@ def _answer(job: Job, answers: IO[bytes]) -> None:
             writer = writer or pa.ipc.new_stream(answers, table.schema)
             for batch in table.combine_chunks().to_batches():
                 writer.write_batch(batch, custom_metadata={"split": str(split)})
+    # Before the end is told: who has heard it ends this process.
+    shutil.rmtree(cache, ignore_errors=True)
     (writer or pa.ipc.new_stream(answers, pa.schema([]))).close()
     answers.flush()
-    shutil.rmtree(cache, ignore_errors=True)
 
 
 def _batches(reader: Any) -> Batches:
