@@ -28,6 +28,8 @@ from PIL import Image
 
 from sealift.errors import MissingExtra, RequestError, SampleError
 from sealift.media import TYPES, VIEW, by_extension, column
+from sealift.media.kind import Ends
+from sealift.media.sniff import stand_in
 from sealift.model.entry import extension
 from sealift.tools import makers
 
@@ -281,24 +283,96 @@ def test_probes_raise_on_no_bytes(kind: str, head: bytes, tail: bytes, size: int
     assert isinstance(TYPES[kind].probe(head, tail, size), str | None)
 
 
+Changes = list[tuple[int, int]]
 changes = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=12)
 
 
-@settings(max_examples=600)
-@given(st.sampled_from(sorted(GOOD)), changes, changes, st.integers(0, 9000))
-def test_probes_raise_on_no_damaged_file(
-    name: str, at_head: list[tuple[int, int]], at_tail: list[tuple[int, int]], cut: int
-) -> None:
-    """Good files with bytes changed at both ends, and cut, get a reason that could be counted: no figures, no names."""
-    kind, data, _ = GOOD[name]
+def changed(data: bytes, at_head: Changes, at_tail: Changes, cut: int) -> bytes:
+    """The file without its last bytes, and with others changed at both ends."""
     damaged = bytearray(data[: len(data) - cut] or data)
     for at, byte in at_head:
         damaged[at % len(damaged)] = byte
     for at, byte in at_tail:
         damaged[-1 - at % len(damaged)] = byte
-    reason = probe(kind, bytes(damaged))
+    return bytes(damaged)
+
+
+@settings(max_examples=600)
+@given(st.sampled_from(sorted(GOOD)), changes, changes, st.integers(0, 9000))
+def test_probes_raise_on_no_damaged_file(name: str, at_head: Changes, at_tail: Changes, cut: int) -> None:
+    """Good files with bytes changed at both ends, and cut, get a reason that could be counted: no figures, no names."""
+    kind, data, _ = GOOD[name]
+    reason = probe(kind, changed(data, at_head, at_tail, cut))
     figures = re.findall(r"\b\d+\b", (reason or "").replace("JPEG 2000", ""))
     assert reason is None or (0 < len(reason) < 100 and not figures)
+
+
+GLANCED_AT = ("wav", "wav for many channels", "png", "jpeg", "gif", "webp", "pdf", "binary")
+
+
+@settings(max_examples=600)
+@given(
+    st.sampled_from(GLANCED_AT),
+    st.sampled_from([b"", b"LIST\x04\0\0\0INFO", b"LIST\x99\0\0\0INFO", bytes(4096), b"/annex/objects/"]),
+    st.booleans(),
+    changes,
+    changes,
+    st.integers(0, 40),
+)
+def test_a_glance_never_overlooks(
+    name: str, more: bytes, counted: bool, at_head: Changes, at_tail: Changes, cut: int
+) -> None:
+    """A file that is passed at a glance is one that the whole probe has nothing to say of, with its outer length right
+    or not; and a file probed in memory gets the same answer as by its ends."""
+    kind, data, _ = GOOD[name]
+    data = changed(data + more, at_head[:2], at_tail[:2], cut)
+    if counted and data[:4] == b"RIFF":
+        data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    for named in {kind, "binary", "audio", "image"}:
+        media, head, tail = TYPES[named], data[:VIEW], data[-VIEW:]
+        full = stand_in(head) or media.inspect(Ends(head, tail, len(data)))
+        assert full is None or not media.glance(data, data, len(data))
+        assert full == media.probe(head, tail, len(data)) == media.probe_whole(memoryview(data))
+
+
+def put(name: str, at: int, *pieces: bytes) -> bytes:
+    """The good file with these bytes in place of those at the offset."""
+    new = b"".join(pieces)
+    return GOOD[name][1][:at] + new + GOOD[name][1][at + len(new) :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "reason"),
+    [
+        ("image", put("png", 20, bytes(4)), "damaged: PNG without its dimensions"),
+        ("image", put("jpeg", 8, b"WAVE"), "is WAV, not PNG, JPEG, GIF, WebP, TIFF or BMP"),
+        ("image", put("gif", 8, b"AVI "), "is AVI, not PNG, JPEG, GIF, WebP, TIFF or BMP"),
+        ("audio", put("wav", 12, b"JUNK"), "damaged: WAV without a format before its samples"),
+        ("binary", put("binary", 0, STANDS["lfs"]), "a Git LFS pointer, not the file itself"),
+        ("binary", put("binary", 0, STANDS["annex"]), "a git-annex pointer, not the file itself"),
+        ("binary", put("binary", 0, b"../.git/annex/objects/")[:1000], "a git-annex pointer, not the file itself"),
+    ],
+)
+def test_what_is_wrong_at_the_start_is_seen_at_a_glance(kind: str, data: bytes, reason: str) -> None:
+    """A file whose end is right is not passed for it."""
+    assert probe(kind, data) == TYPES[kind].probe_whole(memoryview(data)) == reason
+
+
+@pytest.mark.parametrize("name", GLANCED_AT)
+def test_common_good_files_are_passed_at_a_glance(name: str) -> None:
+    """Files as most writers leave them never take the long way: packing millions of small ones depends on it."""
+    kind, data, _ = GOOD[name]
+    assert TYPES[kind].glance(data[:VIEW], data[-VIEW:], len(data))
+    assert TYPES[kind].glance(memoryview(data), memoryview(data), len(data))
+
+
+def test_a_wav_with_notes_is_passed_at_a_glance() -> None:
+    """Chunks before the samples or after them make no difference, unless one of them is cut."""
+    wav, notes = makers.wav(TONES, 16000), b"LIST\x04\0\0\0INFO"
+    for body in (wav[8:36] + notes + wav[36:], wav[8:] + notes):
+        data = b"RIFF" + struct.pack("<I", len(body)) + body
+        assert TYPES["audio"].glance(data, data, len(data))
+        assert TYPES["audio"].probe_whole(memoryview(data)[:-1]) == "truncated: the header promises more bytes"
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from struct import Struct
 from typing import Any, Literal
 
 from sealift.media.flac import flac
-from sealift.media.kind import Ends, MediaType, count, flag, vendor
-from sealift.media.riff import CUT, chunks, iso, riff
-from sealift.media.sniff import identify, mismatch
+from sealift.media.kind import Buffer, Ends, MediaType, count, flag, vendor
+from sealift.media.riff import CUT, chunks, closed, iso, overrun
+from sealift.media.sniff import by_magic, identify, mismatch
 
 WANTED = "FLAC, WAV, MP3, Ogg or M4A"
 BLOCK = 65536
@@ -23,24 +24,33 @@ MP3_KBPS = {
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 MP3_HERTZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+WAVE = Struct("<4sI4s4s")
+WORD = Struct(">I")
+
+
+def glance(head: Buffer, tail: Buffer, size: int) -> bool:
+    """Whether the file is a WAV whose format comes first and whose chunks are closed."""
+    outer, promised, form, first = WAVE.unpack_from(head)
+    return form == b"WAVE" and outer == b"RIFF" and first == b"fmt " and closed(head, tail, promised, size)
 
 
 def inspect(ends: Ends) -> str | None:
     """Why the file is not whole, well-formed sound, or None."""
-    at = _after_id3(ends.head)
+    head = ends.head
+    at = _after_id3(head)
     if at > ends.size:
         return CUT
-    if at >= len(ends.head):  # a tag with pictures in it is longer than the view
+    if at >= len(head):  # a tag with pictures in it is longer than the view
         return None
-    if ends.head[at : at + 4] == b"fLaC":
+    if head[at : at + 4] == b"fLaC":
         return flac(ends, at)
-    if at or _mpeg(ends.head) or _adts(ends.head):
+    if at or (head[0] == 0xFF and (_mpeg(head) or _adts(head))):
         return _stream(ends, at)
     return _container(ends)
 
 
 def _container(ends: Ends) -> str | None:
-    found = identify(ends.head)
+    found = by_magic(ends.head)
     if found in ("WAV", "AIFF") and ends.head[:4] in (b"RIFF", b"FORM"):
         return _wave(ends, found)
     if found in ("RF64", "BW64"):
@@ -67,11 +77,12 @@ def _after_id3(head: bytes) -> int:
 def _wave(ends: Ends, found: str) -> str | None:
     order: Literal["little", "big"] = "little" if found == "WAV" else "big"
     formatted = found == "AIFF"  # where the format may follow the samples
-    for name, _, _ in chunks(ends, order):
+    seen = tuple(chunks(ends, order))
+    for name, _, _ in seen:
         if name == b"data" and not formatted:
             return "damaged: WAV without a format before its samples"
         formatted = formatted or name == b"fmt "
-    return riff(ends, order)
+    return overrun(ends, order, seen)
 
 
 def _rf64(ends: Ends) -> str | None:
@@ -81,8 +92,8 @@ def _rf64(ends: Ends) -> str | None:
 
 
 def _ogg(ends: Ends) -> str | None:
-    packet = ends.head[27 + int.from_bytes(ends.read(26, 1), "big") :]
-    if packet.startswith((b"\x80theora", b"\x01video")):
+    packet = 27 + int.from_bytes(ends.head[26:27], "big")
+    if ends.head.startswith((b"\x80theora", b"\x01video"), packet):
         return f"is Ogg video, not {WANTED}"
     at = ends.tail.rfind(b"OggS\0")
     page = ends.tail[at:]
@@ -95,9 +106,11 @@ def _ogg(ends: Ends) -> str | None:
 
 def _frame(head: bytes, at: int) -> int:
     """The length in bytes of the MP3 or MP2 frame whose header lies there; 1 if it is not known, 0 if there is none."""
-    bits = int.from_bytes(head[at : at + 4], "big")
+    if len(head) < at + 4:
+        return 0
+    bits: int = WORD.unpack_from(head, at)[0]
     version, layer, rate, hertz = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
-    if len(head) < at + 4 or bits >> 21 != 0x7FF or version == 1 or layer not in (1, 2) or rate == 15 or hertz == 3:
+    if bits >> 21 != 0x7FF or version == 1 or layer not in (1, 2) or rate == 15 or hertz == 3:
         return 0
     if layer != 1 or rate == 0:
         return 1
@@ -130,7 +143,7 @@ def _late(head: bytes) -> bool:
 def _stream(ends: Ends, at: int) -> str | None:
     """Raw frames after the tag: only a Xing header knows how many bytes there should be."""
     body = ends.head[at:]
-    if not _mpeg(body) and not _adts(body) and not _late(body):
+    if at and not _mpeg(body) and not _adts(body) and not _late(body):
         return "damaged: no MP3 frame after the tag" if len(body) >= 2048 or at + len(body) == ends.size else None
     if at + _frame(body, 0) > ends.size:
         return CUT
@@ -201,4 +214,5 @@ AUDIO = MediaType(
         "num_channels": count(1, 2),
         "stream_index": count(0),
     },
+    glance=glance,
 )

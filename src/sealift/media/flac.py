@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from struct import Struct
+from typing import NamedTuple
 
 from sealift.media.kind import Ends
 
 BITS = (0, 8, 12, 0, 16, 20, 24, 32)
 RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+RATE_BYTES = {12: 1, 13: 2, 14: 2}
 CUT = "truncated: fewer frames than the header promises"
 
 
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
+INFO = Struct(">HHI2xQ")
+
+
+class StreamInfo(NamedTuple):
     """What the first metadata block says; sizes in bytes, 0 where the encoder did not know."""
 
     smallest_block: int
@@ -47,26 +51,19 @@ def flac(ends: Ends, at: int) -> str | None:
 
 
 def _stream_info(block: bytes) -> StreamInfo:
-    packed = int.from_bytes(block[10:18], "big")
-    return StreamInfo(
-        smallest_block=int.from_bytes(block[:2], "big"),
-        block=int.from_bytes(block[2:4], "big"),
-        smallest_frame=int.from_bytes(block[4:7], "big"),
-        rate=packed >> 44,
-        channels=(packed >> 41 & 7) + 1,
-        bits=(packed >> 36 & 31) + 1,
-        samples=packed & (1 << 36) - 1,
-    )
+    smallest, largest, frame, packed = INFO.unpack_from(block)
+    channels, bits = (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1
+    return StreamInfo(smallest, largest, frame >> 8, packed >> 44, channels, bits, packed & (1 << 36) - 1)
 
 
 def _last_sample(tail: bytes, info: StreamInfo) -> int | None:
     """How many samples the stream has up to the end of the last frame that starts in the tail, if one does."""
-    sync = 0xF8 if info.smallest_block == info.block else 0xF9
-    at = tail.rfind(b"\xff", 0, len(tail) - 1)
+    sync = b"\xff\xf8" if info.smallest_block == info.block else b"\xff\xf9"
+    at = tail.rfind(sync)
     while at >= 0:
-        if tail[at + 1] == sync and (reached := _frame_end(tail[at : at + 18], info)) is not None:
+        if (reached := _frame_end(tail[at : at + 18], info)) is not None:
             return reached
-        at = tail.rfind(b"\xff", 0, at)
+        at = tail.rfind(sync, 0, at)
     return None
 
 
@@ -81,7 +78,7 @@ def _frame_end(header: bytes, info: StreamInfo) -> int | None:
     number, at = _coded_number(header)
     code = header[2] >> 4
     at, samples = _block_size(header, at, code)
-    at += {12: 1, 13: 2, 14: 2}.get(header[2] & 15, 0)
+    at += RATE_BYTES.get(header[2] & 15, 0)
     if number is None or len(header) < at + 2 or crc8(header[:at]) != header[at] or not _subframe(header[at + 1]):
         return None
     varies = header[1] & 1
@@ -131,7 +128,14 @@ def crc8(data: bytes) -> int:
     """FLAC's checksum of a frame header: polynomial x^8 + x^2 + x + 1, from zero."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+        crc = CRC8[crc ^ byte]
     return crc
+
+
+def _crc8_of(byte: int) -> int:
+    for _ in range(8):
+        byte = byte << 1 ^ (0x107 if byte & 0x80 else 0)
+    return byte
+
+
+CRC8 = bytes(_crc8_of(byte) for byte in range(256))

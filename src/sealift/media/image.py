@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from struct import Struct, iter_unpack
 from typing import Literal
 
-from sealift.media.kind import Ends, MediaType, flag, one_of, vendor
-from sealift.media.riff import CUT, fits, riff
-from sealift.media.sniff import identify, mismatch
+from sealift.media.kind import Buffer, Ends, MediaType, flag, one_of, vendor
+from sealift.media.riff import CUT, closed, fits, riff
+from sealift.media.sniff import FORMS, by_magic, mismatch
 
 WANTED = "PNG, JPEG, GIF, WebP, TIFF or BMP"
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F")
@@ -19,10 +20,30 @@ UNENDED = "no end of the picture near the end (truncated, or bytes appended)"
 OFFSETS, LENGTHS = (273, 324), (279, 325)
 """TIFF's tags for where its strips and its tiles lie, and how long they are."""
 
+PLACED = {*OFFSETS, *LENGTHS}
+TAGS = {(order, each): f"{mark}H{each - 2}x" for order, mark in (("little", "<"), ("big", ">")) for each in (12, 20)}
+
+PNG = Struct(">16sII")
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0\0\0\0IEND\xaeB`\x82"
+START = Struct("<4sI4s")
+
+
+def glance(head: Buffer, tail: Buffer, size: int) -> bool:
+    """Whether a PNG, JPEG or GIF starts and ends exactly as one does, or the chunks of a WebP are closed."""
+    if head[0] == 0x89:
+        start, width, height = PNG.unpack_from(head)
+        return start == PNG_START and width > 0 and height > 0 and tail[-12:] == PNG_END
+    start, promised, form = START.unpack_from(head)
+    if form in FORMS:
+        return start == b"RIFF" and form == b"WEBP" and closed(head, tail, promised, size)
+    if start[:3] == b"\xff\xd8\xff":
+        return tail[-2:] == b"\xff\xd9"
+    return head[:6] in (b"GIF89a", b"GIF87a") and tail[-1:] == b";"
+
 
 def inspect(ends: Ends) -> str | None:
     """Why the file is not a whole picture, or None."""
-    found = identify(ends.head)
+    found = by_magic(ends.head)
     if found in CHECKS:
         return CHECKS[found](ends)
     if ends.head[:2] == b"BM" and int.from_bytes(ends.read(14, 4), "little") in (12, 16, 40, 52, 56, 64, 108, 124):
@@ -38,7 +59,7 @@ def _png(ends: Ends) -> str | None:
         return CUT
     if ends.head[12:16] != b"IHDR" or not all((any(ends.read(16, 4)), any(ends.read(20, 4)))):
         return "damaged: PNG without its dimensions"
-    return None if b"\0\0\0\0IEND\xaeB`\x82" in ends.tail else UNENDED
+    return None if PNG_END in ends.tail else UNENDED
 
 
 def _jpeg(ends: Ends) -> str | None:
@@ -61,12 +82,19 @@ def _tiff(ends: Ends) -> str | None:
     if start == 0 or start + width + entries * each > ends.size:
         return CUT
     last: dict[int, int] = {}
-    for at in range(start + width, start + width + min(entries, 1000) * each, each):
-        tag = int.from_bytes(ends.read(at, 2), order)
-        if tag in (*OFFSETS, *LENGTHS):
+    places = range(start + width, start + width + min(entries, 1000) * each, each)
+    for at, tag in zip(places, _tags(ends, places, order), strict=True):
+        if tag in PLACED:
             last[tag] = _last_value(ends, at + 2, word, order)
     stop = max(last.get(offset, 0) + last.get(length, 0) for offset, length in zip(OFFSETS, LENGTHS, strict=True))
     return CUT if stop > ends.size else None
+
+
+def _tags(ends: Ends, places: range, order: Literal["little", "big"]) -> Iterable[int]:
+    """The tags of the directory entries that lie there; 0 where one is not in view."""
+    if block := ends.read(places.start, len(places) * places.step):
+        return [tag for (tag,) in iter_unpack(TAGS[order, places.step], block)]
+    return (int.from_bytes(ends.read(at, 2), order) for at in places)
 
 
 def _last_value(ends: Ends, at: int, word: int, order: Literal["little", "big"]) -> int:
@@ -121,4 +149,5 @@ IMAGE = MediaType(
     inspect=inspect,
     decode=decode,
     options={"mode": one_of(None, *MODES), "decode": flag(True)},
+    glance=glance,
 )

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from sealift.errors import MissingExtra, RequestError, SampleError, SealiftError
 from sealift.media.sniff import stand_in
@@ -16,9 +16,13 @@ from sealift.media.sniff import stand_in
 VIEW = 4096
 """How many bytes of a file's start, and of its end, a probe is given."""
 
+GLANCED = 1024
+"""How many bytes a glance is given at the start. A shorter file may be a pointer and is looked at in full."""
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+Buffer = bytes | memoryview
+
+
+class Ends(NamedTuple):
     """The first and the last bytes of a file, and how long it is; they overlap in a short file."""
 
     head: bytes
@@ -42,6 +46,11 @@ class Option:
     default: Any
     accepts: Callable[[Any], bool]
     expects: str
+
+
+def unsure(_head: Buffer, _tail: Buffer, _size: int) -> bool:
+    """False: of no file is it known at a glance that nothing is wrong."""
+    return False
 
 
 def flag(default: bool) -> Option:
@@ -69,7 +78,9 @@ class MediaType:
     """What one kind of media is; `TYPES` holds them all.
 
     `inspect` sees the ends of a file that is neither empty nor a stand-in, and never raises; `decode` takes whole
-    files and may raise whatever its library raises.
+    files and may raise whatever its library raises. `glance` is the short way to what `inspect` and `stand_in` say of
+    most files: true only where both would say None. It is given at least the first GLANCED bytes and any number of the
+    last ones, decides by the first and the last VIEW of them, copies next to nothing, and never raises.
     """
 
     name: str
@@ -79,6 +90,7 @@ class MediaType:
     inspect: Callable[[Ends], str | None]
     decode: Callable[[bytes], str]
     options: Mapping[str, Option] = field(default_factory=dict)
+    glance: Callable[[Buffer, Buffer, int], bool] = unsure
 
     def feature(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The cell's feature as JSON, as `datasets` writes it: options at their default are left out.
@@ -109,6 +121,21 @@ class MediaType:
         `head` and `tail` are the first and the last min(size, 4096) bytes. A reason names no file and no number, so
         that equal damage counts together. None is no proof that the file decodes.
         """
+        if GLANCED <= len(head) <= size and self.glance(head, tail, size):
+            return None
+        return self._look(head, tail, size)
+
+    def probe_whole(self, data: memoryview) -> str | None:
+        """What `probe` says of the file with these bytes, without copies of them where a glance is enough.
+
+        The view is of unsigned bytes (format `B`), in one row; nothing keeps hold of it.
+        """
+        size = len(data)
+        if size >= GLANCED and self.glance(data, data, size):
+            return None
+        return self._look(bytes(data[:VIEW]), bytes(data[-VIEW:]), size)
+
+    def _look(self, head: bytes, tail: bytes, size: int) -> str | None:
         return "empty" if size == 0 or not head else stand_in(head) or self.inspect(Ends(head, tail, size))
 
     def describe(self, data: bytes) -> str:

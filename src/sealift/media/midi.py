@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import io
+from struct import Struct
 
 from sealift.media.kind import Ends, MediaType, vendor
 from sealift.media.sniff import mismatch
 
 CUT = "truncated: a track is not whole"
 
+HEADER = Struct(">4xIHHH")
+CHUNK = Struct(">4sI")
+
 
 def inspect(ends: Ends) -> str | None:
     """Why the file is not a whole MIDI file, or None."""
     if ends.head[:4] != b"MThd":
         return mismatch(ends.head, "MIDI")
-    length, tracks = int.from_bytes(ends.read(4, 4), "big"), int.from_bytes(ends.read(10, 2), "big")
-    if ends.size < 14:
+    if ends.size < 14 or len(ends.head) < 14:
         return "truncated: the header is not whole"
-    if length < 6 or int.from_bytes(ends.read(8, 2), "big") > 2 or not any(ends.read(12, 2)):
+    length, form, tracks, division = HEADER.unpack_from(ends.head)
+    if length < 6 or form > 2 or not division:
         return "damaged: the MIDI header is impossible"
     return _walk(ends, 8 + length, tracks)
 
@@ -25,8 +29,9 @@ def inspect(ends: Ends) -> str | None:
 def _walk(ends: Ends, at: int, tracks: int) -> str | None:
     """Go from track to track as far as they are in view."""
     while tracks and (chunk := ends.read(at, 8)):
-        at += 8 + int.from_bytes(chunk[4:], "big")
-        tracks -= chunk[:4] == b"MTrk"
+        name, length = CHUNK.unpack(chunk)
+        at += 8 + length
+        tracks -= name == b"MTrk"
         if at > ends.size:
             return CUT
     if not tracks:

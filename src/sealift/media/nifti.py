@@ -5,10 +5,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
-from struct import unpack
-from typing import Literal
+from struct import Struct
+from typing import Literal, NamedTuple
 
 from sealift.media.kind import Ends, MediaType, flag, vendor
 from sealift.media.sniff import identify, mismatch
@@ -32,23 +31,19 @@ CUT = "truncated: fewer voxels than the header promises"
 PAIR = "the header of a .hdr/.img pair, without its voxels"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where one version of the header keeps what: its length, dim and the width of its numbers, bitpix, vox_offset."""
+FIRST, SECOND = 348, 540
+"""How long the header of each version says that it is."""
 
-    length: int
-    dim: int
-    width: int
-    bitpix: int
-    offset: int
-
-
-FIRST = Layout(length=348, dim=40, width=2, bitpix=72, offset=108)
-SECOND = Layout(length=540, dim=16, width=8, bitpix=14, offset=168)
+FIELDS: dict[tuple[Order, int], Struct] = {
+    ("little", FIRST): Struct("<40x8h16xH34xf"),
+    ("big", FIRST): Struct(">40x8h16xH34xf"),
+    ("little", SECOND): Struct("<14xH8q88xQ"),
+    ("big", SECOND): Struct(">14xH8q88xQ"),
+}
+"""NIfTI-1: dim, bitpix, vox_offset, a float. NIfTI-2: bitpix, dim, vox_offset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What the header says of the file's length: bytes before the voxels, extents, bits a voxel."""
 
     start: int
@@ -74,43 +69,36 @@ def inspect(ends: Ends) -> str | None:
 def _read(head: bytes) -> Header | str:
     """The header at the start of an uncompressed file, or why there is none."""
     order: Order = "big" if head[:3] in (b"\0\0\1", b"\0\0\2") else "little"
-    layout = {FIRST.length: FIRST, SECOND.length: SECOND}.get(int.from_bytes(head[:4], order))
-    if layout is None:
+    length = int.from_bytes(head[:4], order)
+    if length not in (FIRST, SECOND):
         return mismatch(head, "NIfTI")
-    if len(head) < layout.length:
+    if len(head) < length:
         return "truncated: the header is not whole"
-    magic = head[344:347] if layout is FIRST else head[4:7]
+    magic = head[344:347] if length == FIRST else head[4:7]
     if magic in (b"ni1", b"ni2"):
         return PAIR
-    return _fields(head, order, layout) if magic in (b"n+1", b"n+2") else "is Analyze, not NIfTI"
+    return _fields(head, order, length) if magic in (b"n+1", b"n+2") else "is Analyze, not NIfTI"
 
 
-def _fields(head: bytes, order: Order, layout: Layout) -> Header | str:
-    width = layout.width
-    starts = range(layout.dim, layout.dim + 8 * width, width)
-    rank, *dims = (int.from_bytes(head[at : at + width], order, signed=True) for at in starts)
-    bits = int.from_bytes(head[layout.bitpix : layout.bitpix + 2], order)
-    if not 1 <= rank <= 7 or min(dims[:rank]) < 1 or bits not in BITS:
-        return "damaged: the header has impossible dimensions"
-    if layout is FIRST:
-        start = _float(head[layout.offset : layout.offset + 4], order)
+def _fields(head: bytes, order: Order, length: int) -> Header | str:
+    numbers = FIELDS[order, length].unpack_from(head)
+    if length == FIRST:
+        rank, *dims, bits, start = numbers
+        start = int(start) if 0 <= start < 1 << 62 else 0  # a float, and no place where negative, huge or NaN
     else:
-        start = int.from_bytes(head[layout.offset : layout.offset + 8], order)
-    return Header(max(start, layout.length), tuple(dims[:rank]), bits)
-
-
-def _float(field: bytes, order: Order) -> int:
-    """The whole number in a 32-bit float, as NIfTI-1 keeps its offset; 0 for what is none (negative, huge, NaN)."""
-    value: float = unpack("<f" if order == "little" else ">f", field)[0]
-    return int(value) if 0 <= value < 1 << 62 else 0
+        bits, rank, *dims, start = numbers
+    extents = tuple(dims[:rank])
+    if not 1 <= rank <= 7 or min(extents) < 1 or bits not in BITS:
+        return "damaged: the header has impossible dimensions"
+    return Header(max(start, length), extents, bits)
 
 
 def _compressed(ends: Ends) -> str | None:
     """See the header inside, then what the end of the file says of the length."""
     whole = ends.size <= len(ends.head)
-    head = b""
+    head, pieces = b"", _pieces(ends.head)
     try:
-        for piece in _pieces(ends.head):
+        for piece in pieces:
             head += piece
             if len(head) >= HEADER:
                 break
@@ -119,12 +107,12 @@ def _compressed(ends: Ends) -> str | None:
             return OPEN
     except zlib.error:
         return "damaged: not a gzip stream"
-    if len(head) < FIRST.length and not whole:  # file names and comments fill the view
+    if len(head) < FIRST and not whole:  # file names and comments fill the view
         return None
     header = _read(head)
     if isinstance(header, str):
         return _inside(head, header)
-    return _short(ends, header) if whole else _trailer(ends, header)
+    return _short(header, len(head), pieces) if whole else _trailer(ends, header)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
@@ -165,11 +153,10 @@ def _trailer(ends: Ends, header: Header) -> str | None:
     return None if possible else "truncated: the gzip trailer disagrees with the header"
 
 
-def _short(ends: Ends, header: Header) -> str | None:
-    """Count what a file that is in view whole unpacks to: 4 MB at most."""
-    total = 0
+def _short(header: Header, total: int, rest: Iterator[bytes]) -> str | None:
+    """Count what a file that is in view whole unpacks to, with the rest of it: 4 MB at most."""
     try:
-        for piece in _pieces(ends.head):
+        for piece in rest:
             total += len(piece)
     except EOFError:
         return OPEN

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sealift.media.kind import Ends, MediaType, flag, vendor
+from sealift.media.kind import Buffer, Ends, MediaType, flag, vendor
 from sealift.media.sniff import mismatch
 
 
@@ -17,6 +17,11 @@ def inspect(ends: Ends) -> str | None:
     if b"%PDF-" not in ends.head[:1024]:
         return mismatch(ends.head, "PDF")
     return None if b"%%EOF" in ends.tail else "no end of the document near the end (truncated, or bytes appended)"
+
+
+def glance(head: Buffer, tail: Buffer, _size: int) -> bool:
+    """Whether the file starts and ends exactly as a PDF does."""
+    return head[:5] == b"%PDF-" and b"%%EOF" in bytes(tail[-16:])
 
 
 @contextmanager
@@ -54,4 +59,5 @@ PDF = MediaType(
     inspect=inspect,
     decode=decode,
     options={"decode": flag(True)},
+    glance=glance,
 )

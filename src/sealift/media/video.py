@@ -6,7 +6,7 @@ import io
 
 from sealift.media.kind import Ends, MediaType, count, flag, one_of, vendor
 from sealift.media.riff import CUT, iso, riff
-from sealift.media.sniff import identify, mismatch
+from sealift.media.sniff import by_magic, identify, mismatch
 
 WANTED = "MP4, MOV, MKV, WebM or AVI"
 SEGMENT = b"\x18\x53\x80\x67"
@@ -14,7 +14,7 @@ SEGMENT = b"\x18\x53\x80\x67"
 
 def inspect(ends: Ends) -> str | None:
     """Why the file is not a whole film, or None."""
-    found = identify(ends.head)
+    found = by_magic(ends.head)
     if found in ("MP4", "MOV"):
         return iso(ends)
     if found == "Matroska":
