@@ -3,16 +3,19 @@
 #   make demo        set up and run the main job on a small made-up dataset, with no account
 #   make test        set up and run the whole test suite            (TESTS=tests/test_errors.py ARGS=-x)
 #   make long        the long forms of the tests: kill loops and memory at full scale (minutes)
+#   make bench       pack small corpora with Sealift and its peers, side by side (minutes)
+#   make bench-long  the same, complete: hours, 25 GB of disk  (BENCH="--root FOLDER --resume")
 #   make lint        ruff: mistakes and format                      make format    mend both where it can
 #   make types       mypy, strict
 #   make contracts   import-linter: who may import whom
 #   make docs        the documents' snippets and tables
 #   make check       all of the above
-#   make lock        write requirements/*.txt anew from pyproject.toml
+#   make lock        write requirements/*.txt anew from pyproject.toml; make bench-lock those of the peers
 #   make clean       remove .venv and what tools left behind
 
 VENV   ?= .venv
 TESTS  ?=
+BENCH  ?=
 ARGS   ?=
 # The first interpreter that is new enough. A name can be there and not work (a version manager's shim): so it is run.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python; do \
@@ -22,9 +25,12 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+BENCH_COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 $(addprefix --find-links ,$(PIP_FIND_LINKS)) \
+	--no-emit-index-url --no-emit-find-links --override requirements/bench/not-needed.txt \
+	--custom-compile-command "make bench-lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long lint format types contracts docs check lock clean
+.PHONY: help demo test long bench bench-long bench-lock lint format types contracts docs check lock clean
 .SECONDARY:
 
 help:
@@ -57,6 +63,13 @@ test: $(VENV)/.ready-dev
 long: $(VENV)/.ready-dev
 	@$(BIN)/pytest -m long $(ARGS) $(TESTS)
 
+# The peers' environments are made by the command itself, in benchmarks/.venvs.
+bench: $(VENV)/.ready-dev
+	@$(BIN)/python -m benchmarks --short --fresh $(BENCH)
+
+bench-long: $(VENV)/.ready-dev
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 lint: $(VENV)/.ready-dev
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -82,6 +95,11 @@ lock: $(VENV)/.ready-dev
 	@$(COMPILE) --constraint requirements/dev.txt pyproject.toml --group build \
 		--extra audio --extra image --extra nifti --extra midi --extra datasets --output-file requirements/demo.txt
 	@$(COMPILE) --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt
+
+# Of torch a build for processors alone is taken where one is offered, and pinned without that mark.
+bench-lock: $(VENV)/.ready-dev
+	@for name in tables training; do $(BENCH_COMPILE) requirements/bench/$$name.in --output-file requirements/bench/$$name.txt; \
+		sed -i 's/+cpu$$//' requirements/bench/$$name.txt; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
