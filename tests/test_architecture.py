@@ -92,6 +92,53 @@ except SystemExit as ended:
     assert loaded_by(code, HEAVY) == []
 
 
+PACKING = {"blake3", "numpy", "pyarrow"}
+WORKER = "import sealift.runners.local, sealift.pack, sealift.stores.local, sealift.stores.local_stage"
+DRIVER = {*PACKING, "annotated_types", "click", "duckdb", "pydantic", "pydantic_core", "yaml"}
+DRIVER |= {
+    "typing_extensions",
+    "typing_inspection",
+    "dateutil",
+}  # pydantic's own, and what pyarrow takes for time zones
+PUBLISH = """
+import sys
+from sealift.cli.main import main
+sys.argv = ['sealift', 'publish', {spec!r}, '--to', {out!r}, '--workers', '1', '--quiet']
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 0
+"""
+
+
+def libraries_of(code: str) -> set[str]:
+    """The top-level modules that a fresh process loads for the code; not the standard library's, nor ours, nor those
+    that begin with an underscore or come with any start of Python."""
+    ask = f"import sys\nbefore = {{*sys.modules}}\n{code}\nprint(*{{*sys.modules}} - before)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    found = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    known = sys.stdlib_module_names | {"cython_runtime", "sealift"}
+    return {name for name in found - known if not name.startswith("_")}
+
+
+def test_a_worker_loads_what_packing_needs() -> None:
+    """A worker process loads no spec, no engine, no Hub and no terminal: it is started often, and has little memory."""
+    assert libraries_of(WORKER) <= PACKING
+
+
+def test_a_publication_into_a_folder_loads_nothing_of_the_hub(tmp_path: Path) -> None:
+    """From start to end, `sealift publish` loads what it uses: no client of the Hub, no bars where nobody sees them,
+    and no pandas, which pyarrow would look for."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.bin").write_bytes(b"abc")
+    spec = tmp_path / "sealift.yaml"
+    spec.write_text("from: source\nrows: SELECT path AS file, size FROM files\nmedia: {file: binary}\n")
+    found = libraries_of(PUBLISH.format(spec=str(spec), out=str(tmp_path / "out")))
+    assert found - DRIVER == set()
+    assert (tmp_path / "out" / "README.md").exists()
+
+
 def test_the_probe_sees_what_is_loaded() -> None:
     """The two tests above would notice a vendor: one that is loaded is named."""
     assert loaded_by("import click", VENDORS) == ["click"]

@@ -10,12 +10,13 @@ import pytest
 import yaml
 from datasets import DatasetInfo
 from datasets.info import DatasetInfosDict
-from huggingface_hub import DatasetCard
+from huggingface_hub import DatasetCard, DatasetCardData
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sealift.errors import RequestError
 from sealift.formats.card import check_card, read_card, split_counts, write_card
+from sealift.formats.card_metadata import split_card, yaml_of
 from sealift.formats.card_section import BEGIN, END, CardConfig, CardContent, CardSplit, CardTable
 from sealift.formats.features import feature_of
 
@@ -94,6 +95,29 @@ def test_other_metadata_is_kept() -> None:
     found = dict(read_card(write_card(content(license="mit", tags=("a", "b")), card)))
     assert {name: found[name] for name in other} == other
     assert (found["license"], found["tags"]) == ("mit", ["a", "b"])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.dates() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["tags", "train-eval-index", *vars(DatasetCardData())]) | st.text(max_size=5)
+
+
+@given(
+    said=st.dictionaries(KEYS, VALUES, max_size=6),
+    start=st.sampled_from(["---", " \n---", "a\n---", "----", ""]),
+    end=st.sampled_from(["---", "--- \t", "---\n", ""]),
+    breaks=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_the_metadata_is_that_of_the_library(said: dict[str, Any], start: str, end: str, breaks: str) -> None:
+    """Where a card's metadata ends, what it says and how it is written, to the byte, is as `huggingface_hub` has it."""
+    assert yaml_of(said) == DatasetCardData(**said).to_yaml(line_break="\n")
+    card = f"{start}\n{yaml.dump(said)}\n{end}\n# Title\n---\n".replace("\n", breaks)
+    library = DatasetCard(card, ignore_metadata_errors=True)
+    metadata, text = split_card(card)
+    assert (repr(metadata), text) == (repr(library.data.to_dict()), library.text)
 
 
 def test_what_the_spec_says_goes_before() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from sealift.build.places import (
     USUAL,
@@ -34,10 +34,11 @@ from sealift.publish import Publication
 from sealift.publish.check import check
 from sealift.publish.present import Present, examined, look
 from sealift.publish.reuse import reusable
+from sealift.runners.local import cores
 from sealift.spec import Spec
-from sealift.verify import Level, Verified, verify
-from sealift.verify.against import Against
-from sealift.verify.published import Published
+
+if TYPE_CHECKING:
+    from sealift.verify import Level, Verified
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,6 @@ def planned(
         yield plan(spec, source, Path(work), budget, configs, on_event)
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def verify_published(
     where: str,
     work: Path,
@@ -204,6 +200,10 @@ def verify_published(
     on_event: OnEvent = ignore,
 ) -> Verified:
     """Prove a published folder or repository up to a level; `against` a spec, beside its source, too."""
+    from sealift.verify import verify
+    from sealift.verify.against import Against
+    from sealift.verify.published import Published
+
     with open_published(where, revision, access) as (store, commit):
         published = Published(store)
         verified = dataclasses.replace(verify(published, work, level, on_event), revision=commit)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sealift.errors import RequestError
 from sealift.plan.estimate import DRIVER, WORKER, Memory
@@ -14,7 +15,9 @@ from sealift.ports import Destination
 from sealift.spec import Spec, where_to
 from sealift.stores.local import LocalFolder
 from sealift.stores.local_destination import LocalDestination
-from sealift.verify.published import Store
+
+if TYPE_CHECKING:
+    from sealift.verify.published import Store
 
 
 @dataclass(frozen=True)

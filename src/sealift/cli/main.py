@@ -17,6 +17,7 @@ from sealift import __version__
 from sealift.cli.exit import run
 from sealift.cli.options import example
 from sealift.errors import NotSupportedYet
+from sealift.runners.alone import without_pandas
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "publish": ("sealift.cli.publish", "Pack a folder or a spec into shards and publish them as one."),
@@ -108,5 +109,6 @@ def sealift(ctx: click.Context) -> None:
 
 
 def main() -> NoReturn:
-    """The entry point of the `sealift` script."""
+    """The entry point of the `sealift` script, in a process of its own: no command finds pandas there."""
+    without_pandas()
     sealift.main()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from huggingface_hub import DatasetCard, DatasetCardData
-from huggingface_hub.repocard import REGEX_YAML_BLOCK
-
 from sealift.errors import RequestError
+from sealift.formats.card_metadata import split_card, yaml_of
 from sealift.formats.card_section import BEGIN, END, CardConfig, CardContent, section
 from sealift.formats.features import card_features
 
@@ -32,16 +30,15 @@ def write_card(content: CardContent, existing: str | None = None) -> str:
     Raises:
         RequestError: the existing card has metadata that cannot be read, or one mark without the other.
     """
-    old = _parse(existing) if existing else None
-    data = old.data.to_dict() if old else {}
+    data, old = _parse(existing) if existing else ({}, None)
     data.update({name: value for name, value in content.said.items() if value not in (None, (), [])})
     ours = {config.name for config in content.configs} | content.gone
     data["size_categories"] = [_size_category(content)]
     data["configs"] = _merged(data.get("configs"), [_config(config) for config in content.in_order()], ours)
     data["dataset_info"] = _merged(data.get("dataset_info"), [_info(config) for config in content.in_order()], ours)
-    text = old.text if old else f"\n# {data.get('pretty_name') or content.repository.rpartition('/')[2]}\n"
-    yaml = DatasetCardData(**_ordered(data), ignore_metadata_errors=True).to_yaml(line_break="\n")
-    return f"---\n{yaml}\n---\n{_with_section(text, section(content))}"
+    title = f"\n# {data.get('pretty_name') or content.repository.rpartition('/')[2]}\n"
+    text = _with_section(title if old is None else old, section(content))
+    return f"---\n{yaml_of(_ordered(data))}\n---\n{text}"
 
 
 def check_card(text: str) -> None:
@@ -50,7 +47,7 @@ def check_card(text: str) -> None:
     Raises:
         RequestError: it cannot.
     """
-    _around(_parse(text).text)
+    _around(_parse(text)[1])
 
 
 def read_card(text: str) -> Mapping[str, Any]:
@@ -59,7 +56,7 @@ def read_card(text: str) -> Mapping[str, Any]:
     Raises:
         RequestError: it cannot be read.
     """
-    return dict(_parse(text).data.to_dict())
+    return _parse(text)[0]
 
 
 def split_counts(metadata: Mapping[str, Any]) -> dict[tuple[str, str], int]:
@@ -71,11 +68,10 @@ def split_counts(metadata: Mapping[str, Any]) -> dict[tuple[str, str], int]:
     return counts
 
 
-def _parse(text: str) -> DatasetCard:
-    # A card without metadata is a card all the same; the library would say so in the log.
-    text = text if REGEX_YAML_BLOCK.search(text) else f"---\n{{}}\n---\n{text}"
+def _parse(card: str) -> tuple[dict[str, Any], str]:
+    """The metadata and the text."""
     try:
-        return DatasetCard(text, ignore_metadata_errors=True)
+        return split_card(card)
     except Exception as error:
         raise RequestError(
             f"README.md: the metadata between the --- lines cannot be read: {error}",

@@ -21,6 +21,7 @@ from typing import Any, Generic
 from sealift.errors import SealiftError, Stopped
 from sealift.model.event import OnEvent
 from sealift.ports import Item, Outcome, Result
+from sealift.runners.alone import without_pandas
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 """The terminal sends these to the whole group; the parent decides, and ends its workers."""
@@ -32,6 +33,11 @@ serve(*map(int, sys.argv[2:]))
 """
 """What a worker process runs. `multiprocessing` would run the caller's script in it once more: a script without a guard
 would publish in every worker, and one from a notebook or stdin could not start."""
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 class WorkerDied(Stopped):
@@ -160,6 +166,7 @@ def _go_on(
 
 def serve(pipe_handle: int, lifeline_handle: int) -> None:
     """A worker's life: a function in, then an item in, events and an outcome out, until the other end closes."""
+    without_pandas()
     threading.Thread(target=_end_with_parent, args=(Connection(lifeline_handle),), daemon=True).start()
     pipe = Connection(pipe_handle)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
