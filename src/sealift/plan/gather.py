@@ -52,7 +52,7 @@ def gather(spec: Spec, reader: pa.RecordBatchReader, media: tuple[MediaColumn, .
     splits: dict[str, None] = {}
     refs = {column.name: work / "refs" / f"{number}.parquet" for number, column in enumerate(media)}
     with ExitStack() as stack:
-        rows = stack.enter_context(RowFile(work / "gathered.parquet", shape.schema))
+        rows = stack.enter_context(RowFile(work / "gathered.arrow", shape.schema, passing=True))
         writers = {name: stack.enter_context(RowFile(path, REFS)) for name, path in refs.items()}
         for batch in reader:
             ready = shape.apply(batch, rows.rows, notes)

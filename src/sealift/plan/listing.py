@@ -30,7 +30,9 @@ def write_listing(spec: Spec, source: Source, work: Path, memory: int, on_event:
         except SealiftError as error:
             raise spec.mistake(error.message, "listing", hint=error.hint) from error
         return file
-    with pq.ParquetWriter(file, LISTING, compression="lz4") as writer:
+    # Paths never come twice, and nobody looks for one by its row group's least and largest.
+    said = {"compression": "lz4", "use_dictionary": ["extension"], "write_statistics": False}
+    with pq.ParquetWriter(file, LISTING, **said) as writer:
         for batch in source.listing():
             writer.write_batch(batch)
             on_event(Advanced("plan", files=batch.num_rows))

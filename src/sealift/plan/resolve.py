@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sealift.formats.rowdigest import RowDigest
-from sealift.formats.rowfile import KEY, REFERENCE, RowFile, RowReader
+from sealift.formats.rowfile import KEY, REFERENCE, RowFile, passed
 from sealift.model.column import MediaColumn
 from sealift.model.plan import Config
 from sealift.model.problem import Problem
@@ -81,7 +81,7 @@ def resolve(
         for split in splits.values():
             stack.enter_context(split.file)
         rejects = stack.enter_context(Rejects(work / "rejects.parquet", list(media), policy))
-        for batch in RowReader(gathered.file).batches():
+        for batch in passed(gathered.file):
             arrays, refused = {}, np.zeros(batch.num_rows, bool)
             for name, column in media.items():
                 cells = Cells.of(column, batch.column(name), lookups[name])

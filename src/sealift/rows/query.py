@@ -39,6 +39,7 @@ def parse(sql: str) -> Node:
             tree = engine.run(con, f"SELECT json_serialize_sql({engine.text(sql)})")[0][0]
         except duckdb.Error as error:
             raise RequestError(engine.said(error), hint=ONE_SELECT, key="rows") from error
+        own = _own_tables(con)
     try:
         found = json.loads(str(tree))
     except RecursionError as error:
@@ -46,7 +47,7 @@ def parse(sql: str) -> Node:
     if len(statements) != 1 or found["error"]:
         raise RequestError(_not_a_select(len(statements), found), hint=ONE_SELECT, key="rows")
     node: Node = found["statements"][0]["node"]
-    _refuse_reaching_out(node)
+    _refuse_reaching_out(node, own)
     return node
 
 
@@ -60,7 +61,7 @@ def _not_a_select(count: int, found: Node) -> str:
     return "this is not one SELECT statement (a PIVOT is one when its values are spelled out: ON column IN (…))"
 
 
-def _refuse_reaching_out(tree: Node) -> None:
+def _refuse_reaching_out(tree: Node, own: frozenset[str]) -> None:
     for node in _nodes(tree):
         kind = str(node.get("type", ""))
         if kind.endswith("_NODE") and kind not in SELECTS:
@@ -70,7 +71,7 @@ def _refuse_reaching_out(tree: Node) -> None:
             raise RequestError("the query has an open parameter (? or $…)", hint="write the value itself", key="rows")
         if kind == "SHOW_REF":
             raise RequestError("DESCRIBE, SHOW and SUMMARIZE are no rows", hint=ONE_SELECT, key="rows")
-        beyond = _beyond(node)
+        beyond = _beyond(node, own)
         if beyond:
             raise RequestError(
                 f"{beyond} is not allowed: a query sees the named tables and `files` only",
@@ -79,8 +80,8 @@ def _refuse_reaching_out(tree: Node) -> None:
             )
 
 
-def _beyond(node: Node) -> str:
-    """What this node reads beside tables: settings, DuckDB's catalogue, what a function in FROM reaches; '' if none."""
+def _beyond(node: Node, own: frozenset[str]) -> str:
+    """What this node reads beside tables: settings, DuckDB's own tables, what a function in FROM gives; '' if none."""
     if node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() == "current_setting":
         return "current_setting(…)"
     if node.get("type") == "TABLE_FUNCTION":
@@ -88,16 +89,14 @@ def _beyond(node: Node) -> str:
         return "" if called in ROW_FUNCTIONS else f"{called}(…)"
     if node.get("type") == "BASE_TABLE":
         schema, name = str(node["schema_name"]).lower(), str(node["table_name"]).lower()
-        if schema not in ("", "main") or name in _own_tables():
+        if schema not in ("", "main") or name in own:
             return f"{schema}.{name}" if schema else name
     return ""
 
 
-@functools.cache
-def _own_tables() -> frozenset[str]:
+def _own_tables(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
     """DuckDB's catalogue, by the names that need no schema: it shows settings, and where tables lie on this machine."""
-    with duckdb.connect(":memory:") as con:
-        rows = engine.run(con, "SELECT view_name FROM duckdb_views() WHERE schema_name IN ('main', 'pg_catalog')")
+    rows = engine.run(con, "SELECT view_name FROM duckdb_views() WHERE schema_name IN ('main', 'pg_catalog')")
     return frozenset(str(row[0]) for row in rows)
 
 
@@ -182,14 +181,16 @@ def changing(sql: str) -> list[str]:
         RequestError: as `parse`.
     """
     found = set()
-    fickle = _fickle_functions()
+    functions = set()
     for node in _nodes(parse(sql)):
-        if node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() in fickle:
-            found.add(f"{str(node['function_name']).lower()}()")
+        if node.get("class") == "FUNCTION":
+            functions.add(str(node.get("function_name", "")).lower())
         if node.get("class") == "COLUMN_REF" and [name.lower() for name in node["column_names"]][-1] in MOMENTS:
             found.add(node["column_names"][-1].lower())
         if isinstance(node.get("sample"), Mapping):
             found.add("USING SAMPLE")
+    if functions:  # asking costs more than planning a thousand rows
+        found.update(f"{name}()" for name in functions & _fickle_functions())
     return sorted(found)
 
 
