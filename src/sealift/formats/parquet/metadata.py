@@ -12,6 +12,8 @@ MAX_PAGE = 2**31 - 1
 """A page's size is a signed 32-bit integer."""
 MAX_PAGE_VALUES = 1 << 22
 """The slots of a page that are written and read here: a page may claim 2 billion nulls in a few bytes."""
+CUT_BY_CONTENT = {"content_defined_chunking": '{"min_chunk_size": 262144, "max_chunk_size": 1048576, "norm_level": 0}'}
+"""What `datasets` writes into the footer of a file whose pages are cut by content: from and up to how many bytes."""
 MAX_ROW_GROUPS = 2**15 - 1
 """A row group's ordinal is a signed 16-bit integer."""
 

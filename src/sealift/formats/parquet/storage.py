@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from sealift.errors import SampleError
 from sealift.formats.parquet.leaves import check_distinct
 from sealift.formats.parquet.levels import Levels
+from sealift.formats.parquet.metadata import CUT_BY_CONTENT
 from sealift.model.column import MediaColumn
 
 Int64 = npt.NDArray[np.int64]
@@ -38,14 +39,17 @@ def reference_type(column: MediaColumn) -> pa.DataType:
 def storage_schema(
     schema: pa.Schema, media: Sequence[MediaColumn], metadata: Mapping[str | bytes, str | bytes] | None = None
 ) -> pa.Schema:
-    """The schema of the file: references become storage, dictionaries their values, and the metadata is that given.
+    """The schema of the file: references become storage, dictionaries their values.
+
+    Its metadata is that given, and, if there is media, that its pages are cut by content.
 
     Raises:
         RequestError: two columns would have leaves of the same path, such as `a.bytes` beside the media column `a`.
     """
     boxes = {column.name: storage_type(column) for column in media}
     fields = [pa.field(field.name, boxes.get(field.name, _plain(field.type)), field.nullable) for field in schema]
-    stored = pa.schema(fields, metadata=dict(metadata) if metadata else None)
+    said = {**(CUT_BY_CONTENT if media else {}), **(metadata or {})}
+    stored = pa.schema(fields, metadata=said or None)
     check_distinct(stored)
     return stored
 
