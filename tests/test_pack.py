@@ -17,9 +17,12 @@ import pytest
 from tests.albums import ROWS, albums, digests, files, manifest_of, publish_albums, tracks, write_spec, write_tracks
 
 from sealift.build import Built
+from sealift.build.packing import starting
 from sealift.errors import DestinationError, PlanRefused, SourceChanged, SourceMissing
 from sealift.model import manifest
 from sealift.model.event import Advanced, Event, Finished, Started
+from sealift.plan.estimate import Memory
+from sealift.runners.local import Spares
 
 
 @pytest.fixture(scope="module")
@@ -282,3 +285,21 @@ publish_albums(Path({str(source)!r}), Path({str(out)!r}), workers=2)
 """
     assert _run(program, tmp_path) == "once\n"
     assert (out / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("listed", "budget", "workers", "started"),
+    [([10_000], 2_000_000_000, 2, 2), ([9_000, 900], 2_000_000_000, 2, 0), ([10_000], 500_000_000, 2, 0)],
+)
+def test_workers_start_while_a_large_plan_is_made(listed: list[int], budget: int, workers: int, started: int) -> None:
+    """They are ready after it, if many files are listed, and if plan and workers together stay within the memory."""
+    heard: list[Event] = []
+    with Spares() as spares:
+        on_event = starting(spares, Memory(budget, workers), heard.append)
+        for files in listed:
+            on_event(Advanced("plan", files=files))
+        waiting = spares.taken(workers)
+        assert len(waiting) == started
+        for process in waiting:
+            process.stop()
+    assert [event.files for event in heard if isinstance(event, Advanced)] == listed

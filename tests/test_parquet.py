@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def test_reader_names_row_and_element(shard: bytes) -> None:
 
 
 def test_media_is_plain_and_the_rest_compressed(shard: bytes) -> None:
-    """Media leaves are plain, uncompressed, without dictionary and statistics; all others zstd, with both."""
+    """Media leaves are plain, uncompressed, without dictionary and statistics; all others zstd, with both, but that
+    floats have no dictionary."""
     metadata = pq.ParquetFile(io.BytesIO(shard)).metadata
     leaves = {column.leaf for column in cases.MEDIA}
     for group in range(metadata.num_row_groups):
@@ -169,7 +171,7 @@ def test_media_is_plain_and_the_rest_compressed(shard: bytes) -> None:
                 assert chunk.compression == "ZSTD"
                 assert chunk.has_column_index
                 assert chunk.statistics is not None
-                assert chunk.has_dictionary_page or chunk.physical_type == "BOOLEAN"
+                assert chunk.has_dictionary_page == (chunk.physical_type not in ("BOOLEAN", "FLOAT", "DOUBLE"))
 
 
 def test_footer_counts_are_those_of_the_file(shard: bytes) -> None:
@@ -246,7 +248,7 @@ def test_an_empty_split_is_a_file(groups: list[list[Any]]) -> None:
     """No row group, and one without rows, both give a file of no rows that has the schema and its metadata."""
     data, _ = cases.write(groups, metadata={"huggingface": "{}"})
     table = pq.read_table(io.BytesIO(data))
-    assert (table.num_rows, table.schema.metadata) == (0, {b"huggingface": b"{}"})
+    assert (table.num_rows, table.schema.metadata[b"huggingface"]) == (0, b"{}")
     assert table.schema.types == pq.read_table(io.BytesIO(cases.write(GROUPS)[0])).schema.types
     assert cases.places(data, cases.AUDIO.leaf) == []
 
@@ -332,6 +334,31 @@ def test_a_footer_may_hold_millions_of_values(shard: bytes) -> None:
     assert parquet.read_footer(cases.reader(data), len(data)).rows == len(ROWS)
 
 
+def test_overlap_changes_no_byte(shard: bytes) -> None:
+    """A sink that a thread of its own writes gets the same bytes, and its thread ends with the writer."""
+    before = threading.enumerate()
+    assert cases.write(GROUPS, **SMALL, overlap=True)[0] == shard
+    assert threading.enumerate() == before
+
+
+def test_overlap_hides_no_error() -> None:
+    """An error of the sink comes out of the writer, though another thread met it."""
+
+    class Full:
+        def write(self, data: bytes | bytearray | memoryview, /) -> None:
+            raise OSError("no space left")
+
+    rows = cases.references(ROWS, cases.LIGHT, cases.MEDIA)
+    schema = parquet.storage_schema(rows.schema, cases.MEDIA)
+    before = threading.enumerate()
+    with (
+        pytest.raises(OSError, match="no space left"),
+        parquet.ShardWriter(Full(), schema, cases.MEDIA, overlap=True) as writer,
+    ):
+        writer.write(rows, cases.Given(ROWS, cases.MEDIA))
+    assert threading.enumerate() == before
+
+
 def test_dictionary_columns_are_stored_as_values() -> None:
     """The order of an Arrow dictionary is an accident of batching, so it leaves no trace in the file."""
     files = []
@@ -350,6 +377,9 @@ def test_an_error_leaves_no_footer() -> None:
     """When a cell fails, the sink is left without a footer: nobody can take it for a shard."""
 
     class Fails:
+        def read_all(self, column: str, first: int, views: list[memoryview]) -> None:
+            raise OSError("the disk is gone")
+
         def read_into(self, column: str, cell: int, offset: int, view: memoryview) -> None:
             raise OSError("the disk is gone")
 
@@ -393,13 +423,15 @@ def test_options_that_pyarrow_ignores_are_found() -> None:
     """pyarrow ignores names of leaves that it does not know; the skeleton that comes out is refused."""
     rows = pa.RecordBatch.from_pydict({"light": ["a"], "media": pa.nulls(1, pa.binary())})
     media = frozenset({"media"})
-    assert skeleton.write(rows, media, skeleton.options(["light"], ["media"])).parts[0].leaf == "light"
+    known = dict.fromkeys(["light", "media"], "BYTE_ARRAY")
+    right = skeleton.options(known, media)
+    assert skeleton.write(rows, media, right).parts[0].leaf == "light"
     with pytest.raises(RuntimeError, match="light leaf 'light'"):
-        skeleton.write(rows, media, skeleton.options(["misspelt"], ["media"]))
+        skeleton.write(rows, media, skeleton.options(dict.fromkeys(["misspelt", "media"], "BYTE_ARRAY"), media))
     with pytest.raises(RuntimeError, match="media leaf 'media'"):
-        skeleton.write(rows, media, skeleton.options(["light", "media"], []))
+        skeleton.write(rows, media, skeleton.options(known, frozenset()))
     with pytest.raises(RuntimeError, match="no leaves"):
-        skeleton.write(rows, media | {"other"}, skeleton.options(["light"], ["media"]))
+        skeleton.write(rows, media | {"other"}, right)
 
 
 FRESH = """
@@ -446,6 +478,9 @@ from sealift.formats import parquet
 from tests import shard_cases as cases
 SIZE = 300_000_000
 class Zeros:
+    def read_all(self, column, first, views):
+        for view in views:
+            view[:] = bytes(len(view))
     def read_into(self, column, cell, offset, view):
         view[:] = bytes(len(view))
 class Counts:
@@ -603,3 +638,26 @@ def test_what_is_no_parquet_file_is_refused(data: bytes) -> None:
     """Short files, other files and footers of impossible length are integrity errors."""
     with pytest.raises(IntegrityError):
         parquet.read_footer(cases.reader(data), len(data))
+
+
+def test_pages_are_cut_by_content() -> None:
+    """Behind a row that was inserted the pages are soon the bytes that they were; files of one size fill pages."""
+
+    def pages(sizes: list[int]) -> list[bytes]:
+        rows = [{"audio": (None, cases.content(str(size), size))} for size in sizes]
+        data, _ = cases.write([rows], pa.schema([]), (cases.AUDIO,), page_bytes=2000)
+        footer = parquet.read_footer(cases.reader(data), len(data))
+        found = parquet.cells(cases.reader(data), footer, "audio.bytes")
+        return [data[int(page.offset[0]) : int(page.offset[-1] + page.length[-1])] for page in found]
+
+    sizes = np.random.default_rng(1).integers(20, 300, 400).tolist()
+    before, after = pages(sizes), pages([*sizes[:100], 77, *sizes[100:]])
+    assert len(set(after) - set(before)) <= 3
+    assert {len(page) for page in pages([96] * 100)[:-1]} == {19 * 100 - 4}
+
+
+def test_the_footer_says_how_pages_are_cut(shard: bytes) -> None:
+    """Where there is media, the footer has the key that `datasets` writes, with the limits that hold."""
+    said = json.loads(pq.read_schema(io.BytesIO(shard)).metadata[b"content_defined_chunking"])
+    assert (said["min_chunk_size"], said["max_chunk_size"]) == (parquet.PAGE_BYTES // 4, parquet.PAGE_BYTES)
+    assert parquet.storage_schema(cases.LIGHT, ()).metadata is None

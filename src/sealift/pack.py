@@ -24,17 +24,21 @@ from sealift.model.entry import Entry
 from sealift.model.event import Advanced, OnEvent, ignore
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.receipt import Finding, Receipt
-from sealift.ports import Reads, Sink, Staged, Stages
+from sealift.ports import Sink, Source, Staged, Stages
 
 STAGE = "pack"
 REPORT_BYTES = 8 << 20
-NOTHING = blake3.blake3().digest()
-DIGEST_BYTES = len(NOTHING)
+DIGEST_BYTES = 32
+PART: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+"""How index parts are written: they are read once, and then thrown away."""
 
 
 @dataclass(frozen=True)
 class PackJob:
-    """Everything a worker needs to pack one shard, here or on another machine that sees the same files."""
+    """Everything a worker needs to pack one shard, here or on another machine that sees the same files.
+
+    With `overlap` it takes two cores: one reads and digests cells while the other digests the file and writes it.
+    """
 
     shard: PlannedShard
     rows_file: Path
@@ -42,12 +46,13 @@ class PackJob:
     columns: tuple[str, ...]
     media: tuple[MediaColumn, ...]
     features: Mapping[str, Feature]
-    source: Reads
+    source: Source
     stage: Stages
     keyed: bool
+    overlap: bool = False
 
 
-def job(plan: Plan, shard: PlannedShard, source: Reads, stage: Stages) -> PackJob:
+def job(plan: Plan, shard: PlannedShard, source: Source, stage: Stages, *, overlap: bool = False) -> PackJob:
     """The job that packs that shard of the plan."""
     config = plan.config(shard.config)
     return PackJob(
@@ -60,6 +65,7 @@ def job(plan: Plan, shard: PlannedShard, source: Reads, stage: Stages) -> PackJo
         source=source,
         stage=stage,
         keyed=bool(plan.key),
+        overlap=overlap,
     )
 
 
@@ -89,7 +95,7 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
 
     staged = job.stage.stage(job.shard.path, write)
     assert packed is not None  # every stage writes
-    _prove(job, staged, packed)
+    sha256 = _prove(job, staged, packed)
     return Receipt(
         path=job.shard.path,
         config=job.shard.config,
@@ -97,7 +103,7 @@ def pack(job: PackJob, on_event: OnEvent) -> Receipt:
         index=job.shard.index,
         rows=job.shard.rows,
         size=packed.size,
-        sha256=packed.sha256,
+        sha256=sha256,
         cells=packed.cells.count,
         media_bytes=packed.cells.bytes,
         digest=packed.cells.digest.hexdigest(),
@@ -111,7 +117,8 @@ class _Packed:
     """What was written of a shard, and what of it to look for at the destination."""
 
     size: int
-    sha256: str
+    sha256: str | None
+    """None where the destination takes it, of the bytes that it gets."""
     marks: list[Mark]
     cells: _CellBytes
 
@@ -123,10 +130,10 @@ def _pack_into(sink: Sink, job: PackJob, on_event: OnEvent) -> _Packed:
     cells = _CellBytes(job, on_event)
     light = pa.schema([rows.schema.field(name) for name in job.columns])
     schema = storage_schema(light, job.media, footer_metadata(job.features))
+    measured = Measured(sink, digests=not job.stage.digests)
     with (
-        Measured(sink) as measured,
-        pq.ParquetWriter(job.index_part, INDEX, compression="zstd") as index,
-        ShardWriter(measured, schema, job.media) as writer,
+        pq.ParquetWriter(job.index_part, INDEX, **PART) as index,
+        ShardWriter(measured, schema, job.media, overlap=job.overlap) as writer,
     ):
         first = job.shard.first_row
         for count in job.shard.row_groups:
@@ -138,12 +145,13 @@ def _pack_into(sink: Sink, job: PackJob, on_event: OnEvent) -> _Packed:
         writer.close()
         _check_size(job.shard, measured.size)
     cells.report(force=True)
-    return _Packed(measured.size, measured.digest.hexdigest(), measured.marks(), cells)
+    return _Packed(measured.size, measured.sha256, measured.marks(), cells)
 
 
-def _prove(job: PackJob, staged: Staged, packed: _Packed) -> None:
-    """See that the destination has the shard: its size and digest, some of its bytes, and its footer."""
-    if staged.size != packed.size or staged.sha256 not in (None, packed.sha256):
+def _prove(job: PackJob, staged: Staged, packed: _Packed) -> str:
+    """See that the destination has the shard: its size and digest, some of its bytes, and its footer; the SHA-256."""
+    known = {digest for digest in (staged.sha256, packed.sha256) if digest is not None}
+    if staged.size != packed.size or len(known) != 1:
         raise IntegrityError(
             f"{staged.path}: {packed.size} bytes with sha256 {packed.sha256} were sent, the destination has "
             f"{staged.size} with {staged.sha256}",
@@ -159,6 +167,7 @@ def _prove(job: PackJob, staged: Staged, packed: _Packed) -> None:
             hint="run the same command again",
             shard=staged.path,
         )
+    return known.pop()
 
 
 class _CellBytes:
@@ -167,10 +176,10 @@ class _CellBytes:
     def __init__(self, job: PackJob, on_event: OnEvent) -> None:
         self._source = job.source
         self._job = job
-        self._probes = {column.name: media.TYPES[column.type].probe for column in job.media}
+        self._types = {column.name: media.TYPES[column.type] for column in job.media}
         self._on_event = on_event
         self._entries: dict[str, list[Entry]] = {}
-        self._digests: dict[str, bytearray] = {}
+        self._digests: dict[str, list[bytes]] = {}
         self._hasher: Any = None
         self._head = self._tail = b""
         self._found: dict[tuple[str, str], tuple[int, str]] = {}
@@ -189,43 +198,63 @@ class _CellBytes:
             self.keys = pa.array(words, pa.string())
         self.cells = {column.name: cells_of(group.column(column.name), column) for column in self._job.media}
         self._entries = {name: cells.entries() for name, cells in self.cells.items()}
-        self._digests = {name: bytearray(NOTHING * len(cells)) for name, cells in self.cells.items()}
+        self._digests = {name: [] for name in self.cells}
+
+    def read_all(self, column: str, first: int, views: list[memoryview]) -> None:
+        """Fill each view with the whole of a cell, from number `first` on."""
+        entries = self._entries[column][first : first + len(views)]
+        try:
+            self._source.read_all(entries, views)
+        except SourceError as error:
+            cell = first + [entry.path for entry in entries].index(error.fields["path"])
+            error.fields["key"] = self._key(column, cell)
+            raise
+        self._digests[column] += [blake3.blake3(view).digest() for view in views]
+        probe = self._types[column].probe_whole
+        for entry, view in zip(entries, views, strict=True):
+            if entry.size and (reason := probe(view)) is not None:
+                self._note(column, reason, entry)
+        self._advance(sum(map(len, views)), len(views))
 
     def read_into(self, column: str, cell: int, offset: int, view: memoryview) -> None:
-        """Fill the view with the bytes of a cell, in order; the last call for a cell completes its digest."""
+        """Fill the view with bytes of one cell, in order; the last call for a cell completes its digest."""
         entry = self._entries[column][cell]
         try:
             self._source.read_into(entry, offset, view)
         except SourceError as error:
-            error.fields["key"] = self.keys[int(self.cells[column].rows[cell])].as_py()
+            error.fields["key"] = self._key(column, cell)
             raise
-        size = len(view)
-        if size == entry.size:
-            digest = blake3.blake3(view).digest()
-            head, tail = bytes(view[: media.VIEW]), bytes(view[-media.VIEW :])
-        else:
-            if not offset:
-                self._hasher, self._head, self._tail = blake3.blake3(), bytes(view[: media.VIEW]), b""
-            self._hasher.update(view)
-            self._tail = (self._tail + bytes(view[-media.VIEW :]))[-media.VIEW :]
-            if offset + size < entry.size:
-                self._advance(size, 0)
-                return
-            digest, head, tail = self._hasher.digest(), self._head, self._tail
-        self._digests[column][cell * DIGEST_BYTES : (cell + 1) * DIGEST_BYTES] = digest
-        self._advance(size, 1)
-        reason = self._probes[column](head, tail, entry.size)
-        if reason is not None:
-            count, example = self._found.get((column, reason), (0, entry.path))
-            self._found[(column, reason)] = (count + 1, example)
+        if not offset:
+            self._hasher, self._head, self._tail = blake3.blake3(), b"", b""
+        self._hasher.update(view)
+        end = offset + len(view)
+        if offset < media.VIEW:
+            self._head += bytes(view[: media.VIEW - offset])
+        if end > entry.size - media.VIEW:
+            self._tail += bytes(view[max(0, entry.size - media.VIEW - offset) :])
+        whole = end == entry.size
+        if whole:
+            self._digests[column].append(self._hasher.digest())
+            reason = self._types[column].probe(self._head, self._tail, entry.size)
+            if reason is not None:
+                self._note(column, reason, entry)
+        self._advance(len(view), int(whole))
+
+    def _key(self, column: str, cell: int) -> str | None:
+        key: str | None = self.keys[int(self.cells[column].rows[cell])].as_py()
+        return key
+
+    def _note(self, column: str, reason: str, entry: Entry) -> None:
+        count, example = self._found.get((column, reason), (0, entry.path))
+        self._found[(column, reason)] = (count + 1, example)
 
     def digests(self, column: str) -> pa.Array:
         """The digests of the row group's cells in a column, once all are read; they count for the shard now."""
-        data = bytes(self._digests.pop(column))
+        found = self._digests.pop(column)
+        data = b"".join(found)
         self.digest.update(data)
-        count = len(data) // DIGEST_BYTES
-        self.count += count
-        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST_BYTES), count, [None, pa.py_buffer(data)])
+        self.count += len(found)
+        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST_BYTES), len(found), [None, pa.py_buffer(data)])
 
     def _advance(self, size: int, files: int) -> None:
         self.bytes += size

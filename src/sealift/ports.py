@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,14 @@ class Lists(Protocol):
 class Source(Reads, Lists, Protocol):
     """Where media and tables come from."""
 
+    def read_all(self, entries: Sequence[Entry], views: Sequence[memoryview]) -> None:
+        """Fill each view, of the entry's size, with the whole of its entry: many small ones cost less together.
+
+        Raises:
+            SourceMissing, SourceChanged: as `read_into`; the error's `path` is the entry's.
+        """
+        ...
+
     def local_file(self, path: str) -> AbstractContextManager[str]:
         """The entry as a file on this machine, for libraries that want a path (DuckDB, pyarrow)."""
         ...
@@ -83,6 +91,11 @@ class Staged:
 
 class Stages(Protocol):
     """Takes files that nobody sees until they are committed. Picklable, so that a worker can take it along."""
+
+    @property
+    def digests(self) -> bool:
+        """Whether it takes the SHA-256 of the bytes that it gets (`Staged.sha256`): then nobody else need do so."""
+        ...
 
     def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
         """Stage the file whose bytes `write` gives; the last one staged under a path counts.

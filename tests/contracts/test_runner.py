@@ -21,7 +21,7 @@ import pytest
 from sealift.errors import SourceChanged
 from sealift.model.event import Event, OnEvent, Said, ignore
 from sealift.ports import Outcome, Runner
-from sealift.runners.local import LocalRunner, WorkerDied
+from sealift.runners.local import LocalRunner, Spares, WorkerDied
 
 WORKERS = "sealift.runners.local"
 """What the command of a worker process holds."""
@@ -100,6 +100,11 @@ def run(runner: Runner, function: Callable[[Any, OnEvent], Any], items: Any, on_
     """The outcomes, in the order of their items."""
     outcomes = list(runner.map(function, items, on_event))
     return sorted(outcomes, key=lambda outcome: outcome.item)
+
+
+def workers() -> set[int]:
+    """The worker processes of this process."""
+    return {child.pid for child in psutil.Process().children() if WORKERS in " ".join(child.cmdline())}
 
 
 class RunnerContract(ABC):
@@ -210,6 +215,18 @@ class TestTwoWorkers(RunnerContract):
         assert os.getpid() not in pids
         assert not [found for found in pids if found and psutil.pid_exists(found)]
 
+    def test_spares_do_the_work(self) -> None:
+        """Processes that were started before take the items, as many as work at once; those left over are ended."""
+        with Spares() as spares:
+            spares.start(3, pid)
+            waiting = workers()
+            assert len(waiting) == 3
+            outcomes = LocalRunner(2, spares).map(pid, range(4), ignore)
+            assert {outcome.result for outcome in outcomes} < waiting
+            assert workers() == set()
+            spares.start(1, pid)
+        assert workers() == set()
+
     def test_a_result_that_cannot_be_sent_is_an_error(self) -> None:
         """It is the item's outcome, and the worker goes on."""
         outcomes = run(self.runner(), fail_oddly, [2, 4, 5])
@@ -244,7 +261,7 @@ class TestTwoWorkers(RunnerContract):
         outcomes.close()
         assert time.monotonic() - began < 5
         assert not any(map(psutil.pid_exists, pids))
-        assert not [child for child in psutil.Process().children() if WORKERS in " ".join(child.cmdline())]
+        assert workers() == set()
 
     def test_an_error_among_the_items_ends_the_workers(self) -> None:
         """If the items fail, that error comes out, and no process stays."""
@@ -255,7 +272,7 @@ class TestTwoWorkers(RunnerContract):
 
         with pytest.raises(LookupError):
             list(self.runner().map(sleep_long, items(), ignore))
-        assert not [child for child in psutil.Process().children() if WORKERS in " ".join(child.cmdline())]
+        assert workers() == set()
 
     def test_workers_end_with_their_parent(self, tmp_path: Path) -> None:
         """A parent that is killed takes its workers along, even if they say nothing for long."""

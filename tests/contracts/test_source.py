@@ -124,6 +124,33 @@ class SourceContract(ABC):
             self.source().read_into(entry, 0, memoryview(bytearray(4)))
         assert caught.value.fields["path"] == "x/y"
 
+    def test_reads_many_whole(self) -> None:
+        """`read_all` fills each view with its whole entry, an empty one, too, and touches nothing else."""
+        for path, data in {"a": b"first", "b": b"", "c": b"third."}.items():
+            self.put(path, data)
+        held = bytearray(16)
+        views = [memoryview(held)[start:end] for start, end in ((1, 6), (6, 6), (8, 14))]
+        self.source().read_all([self.entry(path) for path in "abc"], views)
+        assert held == b"\0first\0\0third.\0\0"
+
+    @pytest.mark.parametrize(
+        ("data", "error"),
+        [(b"longer", SourceChanged), (b"no", SourceChanged), (b"same.", SourceChanged), (None, SourceMissing)],
+    )
+    def test_reads_many_or_says_which_changed(self, data: bytes | None, error: type[Exception]) -> None:
+        """One entry among many that is longer, shorter, of another version or gone is an error that names it."""
+        for path in "abc":
+            self.put(path, b"data.")
+        entries = [self.entry(path) for path in "abc"]
+        if data is None:
+            self.remove("b")
+        else:
+            self.put("b", data)
+        with pytest.raises(error, match="b") as caught:
+            self.source().read_all(entries, [memoryview(bytearray(5)) for _ in entries])
+        assert isinstance(caught.value, SourceError)
+        assert caught.value.fields["path"] == "b"
+
     def test_goes_along_to_a_worker(self) -> None:
         """A source survives pickling: what it becomes reads the same."""
         self.put("x", b"data")

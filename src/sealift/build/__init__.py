@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from sealift.build.packing import starting
 from sealift.build.places import (
     USUAL,
     Access,
@@ -34,7 +35,7 @@ from sealift.publish import Publication
 from sealift.publish.check import check
 from sealift.publish.present import Present, examined, look
 from sealift.publish.reuse import reusable
-from sealift.runners.local import cores
+from sealift.runners.local import Spares, cores
 from sealift.spec import Spec
 
 if TYPE_CHECKING:
@@ -114,18 +115,20 @@ def build(
     # A folder that the spec names as destination is no part of the source, wherever this run publishes to.
     source = open_source(spec, exclude=(*destination.here, *folders_here(spec, None)))
     keep_apart(source, destination)
-    with destination:
+    with destination, Spares() as spares:
         _check_shown(destination, purge)
         present = look(destination, purge=bool(purge))
         if repair:
             present = examined(destination, present, on_event)
         readme = readme_of(spec)
-        made = _accepted(plan(spec, source, destination.work, budget, configs, on_event), source, strict, on_event)
+        heard = starting(spares, budget, on_event)
+        made = _accepted(plan(spec, source, destination.work, budget, configs, heard), source, strict, on_event)
         kept = _kept(spec, made, present) if configs is not None else set()
         reuse = reusable(made, kept, present)
         check(made, kept, reuse, present, readme, replaces=replace, purge=bool(purge))
         destination.prepare()
-        run = Run(made, source, destination, words_of(spec, destination, readme), strict, bool(purge), on_event)
+        words = words_of(spec, destination, readme)
+        run = Run(made, source, destination, words, strict, bool(purge), spares, on_event)
         publication = run.config_by_config(present, kept) if commit_per_config else run.at_once(present, reuse)
     return Built(made, publication, destination.name, destination.url, len(run.receipts), run.findings())
 

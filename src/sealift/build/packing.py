@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sealift.model.event import Finished, OnEvent, Started
+from sealift.model.event import Advanced, Event, Finished, OnEvent, Started
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
 from sealift.pack import STAGE, job, pack
-from sealift.ports import Reads, Stages
-from sealift.runners.local import LocalRunner, WorkerDied
+from sealift.plan.estimate import DRIVER, WORKER, Memory
+from sealift.ports import Source, Stages
+from sealift.runners.local import LocalRunner, Spares, WorkerDied, cores
+
+MANY_FILES = 10_000
+"""From so many files on, packing takes long enough for workers to be started while the plan is made."""
 
 
 def pack_all(
-    made: Plan, shards: Sequence[PlannedShard], source: Reads, stager: Stages, on_event: OnEvent
+    made: Plan, shards: Sequence[PlannedShard], source: Source, stager: Stages, spares: Spares, on_event: OnEvent
 ) -> list[Receipt]:
-    """Pack the shards, as many at once as fit; the receipts in the shards' order."""
+    """Pack the shards, as many at once as fit, in `spares` where there are; the receipts in the shards' order."""
     if not shards:
         return []
     on_event(Started(STAGE, sum(shard.media_bytes for shard in shards), sum(shard.cells for shard in shards)))
     # One at a time: a job is a worker's whole knowledge, and there may be tens of thousands.
-    jobs = (job(made, shard, source, stager) for shard in shards)
+    workers = min(made.estimate.workers, len(shards))
+    overlap = cores() > workers
+    jobs = (job(made, shard, source, stager, overlap=overlap) for shard in shards)
     receipts = {}
-    outcomes = LocalRunner(min(made.estimate.workers, len(shards))).map(pack, jobs, on_event)
+    outcomes = LocalRunner(workers, spares).map(pack, jobs, on_event)
     try:
         for outcome in outcomes:
             if isinstance(outcome.error, WorkerDied):
@@ -36,6 +42,22 @@ def pack_all(
         outcomes.close()
     on_event(Finished(STAGE))
     return [receipts[shard.path] for shard in shards]
+
+
+def starting(spares: Spares, memory: Memory, on_event: OnEvent) -> OnEvent:
+    """Passes on what a plan says; when it has listed many files, workers start, so that they are ready after it."""
+    listed = 0
+    fit = memory.budget >= DRIVER + memory.sql + memory.workers * WORKER
+
+    def heard(event: Event) -> None:
+        nonlocal listed
+        on_event(event)
+        if isinstance(event, Advanced):
+            listed += event.files
+            if fit and memory.workers > 1 and listed >= MANY_FILES:
+                spares.start(memory.workers, pack)
+
+    return heard
 
 
 def to_pack(made: Plan, without: Iterable[str]) -> list[PlannedShard]:

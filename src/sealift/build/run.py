@@ -20,6 +20,7 @@ from sealift.publish import Publication, Words, publish
 from sealift.publish.present import Present, look
 from sealift.publish.reuse import Reuse, beside, reusable, staying
 from sealift.publish.stage import Stage
+from sealift.runners.local import Spares
 
 TRIES = 3
 """So often a commit is tried anew when others have changed the destination meanwhile, but nothing of the dataset."""
@@ -35,6 +36,7 @@ class Run:
     words: Words
     strict: bool
     purge: bool
+    spares: Spares
     on_event: OnEvent
     receipts: list[Receipt] = field(default_factory=list)
     _done: Publication | None = None
@@ -65,7 +67,8 @@ class Run:
         self, part: Plan, reuse: Reuse, present: Present, *, card: bool = True, purge: bool = False
     ) -> Publication:
         """Pack what is not there yet of a part of the plan, and commit it."""
-        receipts = pack_all(part, to_pack(part, reuse.configs), self.source, self.destination.stager, self.on_event)
+        shards = to_pack(part, reuse.configs)
+        receipts = pack_all(part, shards, self.source, self.destination.stager, self.spares, self.on_event)
         self.receipts += receipts
         self._judge(receipts)
         stage = Stage(self.destination.stager)

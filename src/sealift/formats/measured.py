@@ -6,17 +6,14 @@ import hashlib
 import heapq
 import random
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import blake3
 
 from sealift.errors import IntegrityError
 from sealift.ports import Sink, Staged, Stages
 
-BESIDE_BYTES = 64 << 10
-"""From this size on, the SHA-256 of a piece is taken in a thread while the piece is written."""
 MARKS = 8
 """So many pieces of a file are marked."""
 MARK_BYTES = 64 << 10
@@ -38,40 +35,31 @@ class Mark:
 
 
 class Measured:
-    """Passes everything on and measures it; enough of a file for pyarrow. Use it with `with`."""
+    """Passes everything on and measures it; enough of a file for pyarrow. With `digests` SHA-256 is taken, too."""
 
     closed = False
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, *, digests: bool = True) -> None:
         self._write: Callable[[Any], object] = sink.write
-        # Its thread starts with the first large piece.
-        self._beside = ThreadPoolExecutor(1)
         self._marked: list[tuple[float, Mark]] = []
         # Not for secrets: any bytes will do, as long as they are others each time.
         self._chance = random.Random()  # noqa: S311
-        self.digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if digests else None
         self.size = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._beside.shutdown()
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take all of the data; how many bytes that was."""
-        if len(data) < BESIDE_BYTES:
-            self.digest.update(data)
-            self._write(data)
-        else:
-            hashed = self._beside.submit(self.digest.update, data)
-            try:
-                self._write(data)
-            finally:
-                hashed.result()
+        if self._digest is not None:
+            self._digest.update(data)
+        self._write(data)
         self._mark(data)
         self.size += len(data)
         return len(data)
+
+    @property
+    def sha256(self) -> str | None:
+        """That of all bytes so far; None if it is taken elsewhere."""
+        return None if self._digest is None else self._digest.hexdigest()
 
     def marks(self) -> list[Mark]:
         """At most `MARKS` pieces of at most `MARK_BYTES`, at random places, in the order of the file."""

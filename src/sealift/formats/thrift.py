@@ -133,10 +133,12 @@ class _Decoder:
             raise _bad(f"{count} values where there cannot be so many", self.position)
 
     def byte(self) -> int:
-        if self.position >= len(self.data):
-            raise _bad("the bytes end too early", self.position)
+        try:
+            byte = self.data[self.position]
+        except IndexError:
+            raise _bad("the bytes end too early", self.position) from None
         self.position += 1
-        return self.data[self.position - 1]
+        return byte
 
     def raw(self, length: int) -> bytes:
         start, self.position = self.position, self.position + length
@@ -145,7 +147,10 @@ class _Decoder:
         return bytes(self.data[start : self.position])
 
     def varint(self) -> int:
-        result = shift = 0
+        byte = self.byte()
+        if byte < 128:  # as most are
+            return byte
+        result, shift = byte & 127, 7
         while shift < 70:
             byte = self.byte()
             result |= (byte & 127) << shift

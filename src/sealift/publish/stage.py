@@ -27,18 +27,19 @@ class Stage:
 
     def file(self, path: str, role: str, write: Callable[[Sink], object]) -> PublishedFile:
         """Stage the file that `write` gives, as often as it is asked to, and read some of it back."""
-        sha256, marks = "", list[Mark]()
+        sha256: str | None = None
+        marks = list[Mark]()
 
         def measured_write(sink: Sink) -> None:
             nonlocal sha256, marks
-            with Measured(sink) as measured:
-                write(measured)
-            sha256, marks = measured.digest.hexdigest(), measured.marks()
+            measured = Measured(sink, digests=not self._stager.digests)
+            write(measured)
+            sha256, marks = measured.sha256, measured.marks()
 
         staged = self._stager.stage(path, measured_write, hold=True)
         ReadBack(self._stager, staged).check(marks)
         self.files[path] = staged
-        return PublishedFile(path, role, staged.size, sha256, xet_hash=staged.xet_hash)
+        return PublishedFile(path, role, staged.size, sha256 or staged.sha256 or "", xet_hash=staged.xet_hash)
 
     def bytes(self, path: str, role: str, data: bytes) -> PublishedFile:
         """Stage a file of these bytes, in the place of one that may be staged under that path."""

@@ -16,7 +16,7 @@ from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Generic
+from typing import Any, Generic, Self
 
 from sealift.errors import SealiftError, Stopped
 from sealift.model.event import OnEvent
@@ -52,48 +52,103 @@ class LocalRunner:
     """
 
     workers: int = 1
+    spares: Spares | None = None
 
     def map(
         self, function: Callable[[Item, OnEvent], Result], items: Iterable[Item], on_event: OnEvent
     ) -> Generator[Outcome[Item, Result], None, None]:
         """Yield an outcome for every item as it is done; see `ports.Runner`."""
-        if self.workers > 1:
-            yield from _in_processes(self.workers, function, iter(items), on_event)
+        several = self.workers > 1
+        spares = [] if self.spares is None else self.spares.taken(self.workers if several else 0)
+        if several:
+            yield from _in_processes(self.workers, spares, function, iter(items), on_event)
         else:
             for item in items:
                 yield _attempt(function, item, on_event)
 
 
-@dataclass
-class _Worker(Generic[Item]):
+class Spares:
+    """Worker processes that start before there is work for them, so that nobody waits for their imports. Use `with`."""
+
+    def __init__(self) -> None:
+        self._processes: list[_Process] = []
+
+    def start(self, count: int, function: Callable[[Item, OnEvent], object]) -> None:
+        """Have that many at least, for that function; returns at once."""
+        while len(self._processes) < count:
+            self._processes.append(_Process.started(function))
+
+    def taken(self, count: int) -> list[_Process]:
+        """Those that there are, up to that many, for good; all others are ended."""
+        taken, rest = self._processes[:count], self._processes[count:]
+        self._processes = []
+        for process in rest:
+            process.stop()
+        return taken
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.taken(0)
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A process that has the function, and waits for items at the other end of the pipe."""
+
     process: subprocess.Popen[bytes]
     pipe: Connection
     lifeline: Connection
-    item: Item
 
-    def give(self, item: Item) -> None:
-        """Hand it the next item. That it is gone is seen when its answer is taken."""
-        self.item = item
+    @classmethod
+    def started(cls, function: Callable[[Item, OnEvent], object]) -> _Process:
+        """A new one, on its way to import what the function needs."""
+        ours, theirs = Pipe()
+        watched, lifeline = Pipe(duplex=False)
+        handles = (theirs.fileno(), watched.fileno())
+        command = [sys.executable, "-c", WORKER, json.dumps(sys.path), *map(str, handles)]
+        with _unheard(), theirs, watched:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=handles)
+        made = cls(process, ours, lifeline)
+        made.send(function)
+        return made
+
+    def send(self, what: object) -> None:
+        """Hand it something. That it is gone is seen when its answer is taken."""
         with suppress(BrokenPipeError, ConnectionResetError):
-            self.pipe.send(item)
-
-    def take(self, on_event: OnEvent) -> Outcome[Item, Any] | None:
-        """The outcome, or None after passing on an event. A worker that is gone is an outcome, too."""
-        try:
-            said = self.pipe.recv()
-        except (EOFError, OSError):  # OSError: it died in the middle of a word
-            return Outcome(self.item, error=_died(self.process.wait()))
-        if isinstance(said, Outcome):
-            return Outcome(self.item, said.result, said.error)
-        on_event(said)
-        return None
+            self.pipe.send(what)
 
     def stop(self) -> None:
-        """End the process, in the middle of its work if need be."""
+        """End it, in the middle of its work if need be."""
         self.pipe.close()
         self.process.terminate()
         self.process.wait()
         self.lifeline.close()
+
+
+@dataclass
+class _Worker(Generic[Item]):
+    """A process with an item to work on."""
+
+    host: _Process
+    item: Item
+
+    def give(self, item: Item) -> None:
+        """Hand it the next item."""
+        self.item = item
+        self.host.send(item)
+
+    def take(self, on_event: OnEvent) -> Outcome[Item, Any] | None:
+        """The outcome, or None after passing on an event. A worker that is gone is an outcome, too."""
+        try:
+            said = self.host.pipe.recv()
+        except (EOFError, OSError):  # OSError: it died in the middle of a word
+            return Outcome(self.item, error=_died(self.host.process.wait()))
+        if isinstance(said, Outcome):
+            return Outcome(self.item, said.result, said.error)
+        on_event(said)
+        return None
 
 
 def _died(code: int) -> WorkerDied:
@@ -106,12 +161,16 @@ def _died(code: int) -> WorkerDied:
 
 
 def _in_processes(
-    count: int, function: Callable[[Item, OnEvent], Result], items: Iterator[Item], on_event: OnEvent
+    count: int,
+    spares: list[_Process],
+    function: Callable[[Item, OnEvent], Result],
+    items: Iterator[Item],
+    on_event: OnEvent,
 ) -> Iterator[Outcome[Item, Result]]:
     busy: dict[Any, _Worker[Item]] = {}
     try:
         for item in islice(items, count):
-            _start(busy, function, item)
+            _start(busy, spares, function, item)
         while busy:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]
@@ -122,21 +181,16 @@ def _in_processes(
                 _go_on(busy, worker, function, items)
                 yield outcome
     finally:
-        for worker in busy.values():
-            worker.stop()
+        for process in (*(worker.host for worker in busy.values()), *spares):
+            process.stop()
 
 
-def _start(busy: dict[Any, _Worker[Item]], function: Callable[[Item, OnEvent], Result], item: Item) -> None:
-    ours, theirs = Pipe()
-    watched, lifeline = Pipe(duplex=False)
-    handles = (theirs.fileno(), watched.fileno())
-    command = [sys.executable, "-c", WORKER, json.dumps(sys.path), *map(str, handles)]
-    with _unheard(), theirs, watched:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=handles)
-    busy[ours] = _Worker(process, ours, lifeline, item)
-    with suppress(BrokenPipeError, ConnectionResetError):
-        ours.send(function)
-    busy[ours].give(item)
+def _start(
+    busy: dict[Any, _Worker[Item]], spares: list[_Process], function: Callable[[Item, OnEvent], Result], item: Item
+) -> None:
+    host = spares.pop() if spares else _Process.started(function)
+    busy[host.pipe] = _Worker(host, item)
+    busy[host.pipe].give(item)
 
 
 @contextmanager
@@ -156,12 +210,12 @@ def _go_on(
     items: Iterator[Item],
 ) -> None:
     following = list(islice(items, 1))
-    if following and worker.process.poll() is None:
+    if following and worker.host.process.poll() is None:
         worker.give(following[0])
         return
-    busy.pop(worker.pipe).stop()
+    busy.pop(worker.host.pipe).host.stop()
     if following:
-        _start(busy, function, following[0])
+        _start(busy, [], function, following[0])
 
 
 def serve(pipe_handle: int, lifeline_handle: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ class LocalStage:
     """A folder of staged files. Picklable: workers write into it at the same time, each its own files."""
 
     root: Path
+    digests: bool = field(default=False, init=False)
+    """The bytes are digested before they come here."""
 
     def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
         """Stage a file; it has its name only when it is complete. Nothing is held in memory.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from sealift.formats.parquet.bounds import fixed_bytes, light_bytes, longest_values, row_group_bytes, value_bytes
 from sealift.formats.parquet.footer import Footer, Read, read_footer
 from sealift.formats.parquet.metadata import MAX_PAGE, MAX_ROW_GROUPS
+from sealift.formats.parquet.outlet import Cells
 from sealift.formats.parquet.pages import PAGE_BYTES
 from sealift.formats.parquet.reader import CellPage, cells
 from sealift.formats.parquet.storage import REFERENCE, reference_type, storage_schema, storage_type
-from sealift.formats.parquet.writer import SLICE_BYTES, Cells, ShardWriter
+from sealift.formats.parquet.writer import SLICE_BYTES, ShardWriter
 
 __all__ = [
     "MAX_PAGE",

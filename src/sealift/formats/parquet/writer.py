@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,25 +13,14 @@ import pyarrow as pa
 from sealift.formats.parquet import pages, skeleton
 from sealift.formats.parquet.assembly import Assembly, Placed, media_chunk, moved
 from sealift.formats.parquet.metadata import MAGIC
-from sealift.formats.parquet.outlet import Outlet
+from sealift.formats.parquet.outlet import Cells, Outlet
 from sealift.formats.parquet.pages import PAGE_BYTES
 from sealift.formats.parquet.storage import Int64, References, reference_type, references
 from sealift.model.column import MediaColumn
 from sealift.ports import Sink
 
-SLICE_BYTES = 4 << 20
-
-
-class Cells(Protocol):
-    """Gives the bytes of a row group's media cells."""
-
-    def read_into(self, column: str, cell: int, offset: int, view: memoryview) -> None:
-        """Fill the view with the bytes of the column's cell number `cell`, from `offset` on.
-
-        Present cells are counted from 0 in this row group, in the order of rows and of elements in a list. Each
-        byte is asked for once, column by column and in order; a cell of no bytes is not asked for.
-        """
-        ...
+SLICE_BYTES = 1 << 20
+"""What is read, hashed and written at a time. Less costs more calls, with more writing takes longer (decision 0015)."""
 
 
 class ShardWriter:
@@ -50,13 +39,18 @@ class ShardWriter:
         *,
         page_bytes: int = PAGE_BYTES,
         slice_bytes: int = SLICE_BYTES,
+        overlap: bool = False,
     ) -> None:
-        """`schema` is that of the file (see `storage.storage_schema`); its metadata goes into the footer."""
+        """`schema` is that of the file (see `storage.storage_schema`); its metadata goes into the footer.
+
+        With `overlap`, the sink is written in a thread of its own, while the next cells are read.
+        """
         self._sink = sink
         self._schema = schema
         self._media = {column.name: column for column in media}
         self._page_bytes = page_bytes
         self._slice_bytes = slice_bytes
+        self._overlap = overlap
         self._total: int | None = None
 
     def __enter__(self) -> Self:
@@ -66,12 +60,15 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            self._out.close()
 
     @cached_property
     def _out(self) -> Outlet:
-        return Outlet(self._sink, self._slice_bytes)
+        return Outlet(self._sink, self._slice_bytes, overlap=self._overlap)
 
     @cached_property
     def _blank(self) -> bytes:
@@ -87,9 +84,7 @@ class ShardWriter:
 
     @cached_property
     def _options(self) -> dict[str, Any]:
-        leaves = skeleton.leaves(self._blank)
-        light = [leaf for leaf in leaves if leaf not in self._media_leaves]
-        return skeleton.options(light, sorted(self._media_leaves))
+        return skeleton.options(skeleton.leaves(self._blank), self._media_leaves)
 
     def write(self, rows: pa.RecordBatch, cells: Cells) -> dict[str, Int64]:
         """Write one row group; the answer is the file offset of each media column's present cells, in order.
@@ -142,7 +137,7 @@ class ShardWriter:
         sizes = item.sizes.tolist()
         for page in cut:
             self._out.put(page.head)
-            self._out.cells(cells.read_into, item.column.name, page.first_cell, sizes[page.first_cell : page.end_cell])
+            self._out.cells(cells, item.column.name, page.first_cell, sizes[page.first_cell : page.end_cell])
 
     def close(self) -> int:
         """Write page index and footer; the answer is the size of the file. A second call only answers again."""

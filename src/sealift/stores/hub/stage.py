@@ -80,6 +80,11 @@ class HubStage:
     folder: Path
     room: Room | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def digests(self) -> bool:
+        """Whether the SHA-256 is taken here, of the very bytes that come in: not where Xet gets them from the disk."""
+        return not (self.xet and self.disk)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "room": None}
 
