@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.albums import albums, manifest_of, publish_albums, tracks
+from tests.far_store import FarFolder
 
+import sealift
 from sealift.formats.index import (
     FILE_GROUPS,
     GROUP_ROWS,
@@ -24,7 +29,9 @@ from sealift.formats.index import (
 )
 from sealift.formats.measured import Measured
 from sealift.formats.rowfile import REFERENCE
+from sealift.model import manifest
 from sealift.model.column import MediaColumn
+from sealift.model.entry import Entry
 from sealift.model.receipt import INDEX_COLUMNS
 
 
@@ -68,6 +75,45 @@ def test_every_range_is_the_file(source: Path, out: Path, records: dict[str, lis
             data = (source / str(cell["path"])).read_bytes()
             assert shards[str(cell["shard"])][offset : offset + size] == data
             assert cell["digest"] == blake3.blake3(data).digest()
+
+
+def test_a_cell_takes_one_read(source: Path, out: Path, records: dict[str, list[dict[str, object]]]) -> None:
+    """Who has the record of a cell reads it with one range of the shard, and needs neither footer nor pages."""
+    far = FarFolder(out)
+    sizes = {shard.path: shard.size for shard in manifest_of(out).shards}
+    for cell in records["full"]:
+        held = bytearray(int(str(cell["size"])))
+        entry = Entry(str(cell["shard"]), sizes[str(cell["shard"])])
+        far.read_into(entry, int(str(cell["offset"])), memoryview(held))
+        assert held == (source / str(cell["path"])).read_bytes()
+    assert len(far.reads) == len(records["full"])
+
+
+@pytest.mark.parametrize("name", ["row", "element", "offset", "size"])
+def test_no_number_of_a_record_changes_unseen(name: str, out: Path, tmp_path: Path) -> None:
+    """Whichever record says another row, element, offset or size than the pages of its shard, `verify` finds it."""
+    folder = Path(shutil.copytree(out, tmp_path / "out"))
+    index = ".sealift/index/full-00000-of-00001.parquet"
+    records = pq.read_table(folder / index)
+    values = records[name].to_pylist()
+    for at in (0, len(values) // 2, len(values) - 1):
+        changed = [*values[:at], (values[at] or 0) + 1, *values[at + 1 :]]
+        array = pa.array(changed, INDEX.field(name).type)
+        pq.write_table(records.set_column(INDEX.get_field_index(name), INDEX.field(name), array), folder / index)
+        mend(folder, index)
+        problems = sealift.verify(folder).problems
+        assert {one.code for one in problems} <= {"cell-place", "index-key", "index-row", "index-cells"}
+        assert {one.place.split()[0] for one in problems} == {records["shard"][at].as_py()}
+
+
+def mend(folder: Path, path: str) -> None:
+    """Make the manifest say a file's size and digest as they are now."""
+    said = json.loads((folder / manifest.PATH).read_text())
+    data = (folder / path).read_bytes()
+    for one in said["files"]:
+        if one["path"] == path:
+            one |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / manifest.PATH).write_text(json.dumps(said))
 
 
 def test_every_cell_has_its_record(source: Path, out: Path, records: dict[str, list[dict[str, object]]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -155,6 +157,22 @@ def _served(hub: Hub) -> tuple[int, int]:
     """Requests for files, and bytes that were sent, so far."""
     counts = hub.counts()
     return counts["requests"].get("resolve", 0), counts["bytes_out"]
+
+
+def test_a_cell_is_one_request(whole_one: Repository, source: Path) -> None:
+    """With its record of the index, a cell of a shard on the Hub takes one request of its bytes, and nothing else."""
+    files = whole_one.files()
+    index = io.BytesIO(whole_one.read(".sealift/index/takes-00000-of-00001.parquet"))
+    cells = [cell for cell in pq.read_table(index).to_pylist() if cell["shard"] == whole_one.shard][::5]
+    shard = Entry(whole_one.shard, files.facts[whole_one.shard].size)
+    files.read_into(shard, 0, memoryview(bytearray(4)))  # The Hub says here where the bytes lie.
+    before = whole_one.hub.counts()["requests"]
+    for cell in cells:
+        held = bytearray(cell["size"])
+        files.read_into(shard, cell["offset"], memoryview(held))
+        assert held == (source / cell["path"]).read_bytes()
+    asked = Counter(whole_one.hub.counts()["requests"]) - Counter(before) - Counter(own=1)
+    assert list(asked.values()) == [len(cells)]
 
 
 def test_each_level_costs_what_it_says(whole_one: Repository) -> None:

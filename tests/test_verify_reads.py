@@ -7,6 +7,7 @@ import shutil
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +22,7 @@ from sealift.stores.local import LocalFolder
 from sealift.tools.makers import noise
 from sealift.verify import LEVELS, Level, verify
 from sealift.verify.ahead import FAR, Reach, in_order, pieces, runs
-from sealift.verify.cells import Bones
+from sealift.verify.bones import Bones
 from sealift.verify.opened import TAIL, WHOLE, open_file
 from sealift.verify.published import Published
 
@@ -265,13 +266,24 @@ def test_ranges_are_joined_over_gaps_and_cut_into_pieces() -> None:
 
 def test_bones_read_as_zero_where_nothing_was_kept() -> None:
     """What is between cells comes back; cells, and what there was no more room for, are zeros."""
-    bones = Bones(most=8)
-    bones.take(10, [memoryview(b"head"), memoryview(b"er")])
-    bones.take(30, [memoryview(b"ab")])
+    bones = Bones(np.array([16, 32]), np.array([14, 8]), most=8)
+    bones.take(10, [memoryview(b"head"), memoryview(b"er")], cell=True)
+    bones.take(30, [memoryview(b"ab")], cell=True)
     bones.take(40, [memoryview(b"lost")])
     assert bones.range(8, 10) == b"\0\0header\0\0"
     assert bones.range(15, 17) == b"r" + bytes(14) + b"ab"
     assert bones.range(38, 8) == bytes(8)
+
+
+def test_bones_have_the_lengths_that_the_file_has() -> None:
+    """Those before the cells that were told of, whatever sizes; none where other cells begin, or one was not kept."""
+    for most, found in ((100, [7, 300]), (13, [])):
+        bones = Bones(np.array([20, 31, 400]), np.array([7, 301, 1]), most=most)
+        for at, data in ((10, b"header\7\0\0\0"), (27, b"\x2c\1\0\0"), (332, b"more\1\0\0\0")):
+            bones.take(at, [memoryview(data)[:5], memoryview(data)[5:]], cell=True)
+        assert bones.lengths(16, 332, 2).tolist() == found
+        assert bones.lengths(16, 332, 3).tolist() == []
+        assert bones.lengths(17, 332, 2).tolist() == []
 
 
 def test_the_digest_that_a_far_store_does_not_know_is_taken(good: Path, tmp_path: Path) -> None:

@@ -206,6 +206,13 @@ def other_media(out: Path) -> None:
     mend(out, cell["shard"])
 
 
+def other_length(out: Path) -> None:
+    """Change the length that stands before the second cell of the first shard, and mend the manifest."""
+    cells = [cell for cell in pq.read_table(out / INDEX).to_pylist() if cell["shard"] == FIRST]
+    flip(out / FIRST, cells[1]["offset"] - 4)
+    mend(out, FIRST)
+
+
 @dataclass(frozen=True)
 class Case:
     """A damage, the first level that finds it, and all that is then reported: (code, place)."""
@@ -323,8 +330,8 @@ def index(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
     return damage
 
 
-def bump(name: str, where: int | None = None) -> Callable[[Path], None]:
-    """Add one to a number of the index: in that record, or in all of the first shard."""
+def bump(name: str, where: int | None = None, by: int = 1) -> Callable[[Path], None]:
+    """Add to a number of the index: in that record of the first shard, or in all of them."""
 
     def change(table: pa.Table) -> pa.Table:
         here = [shard == FIRST for shard in table["shard"].to_pylist()]
@@ -333,7 +340,7 @@ def bump(name: str, where: int | None = None) -> Callable[[Path], None]:
             table,
             name,
             lambda values: [
-                value + (number == first + where if where is not None else here[number])
+                value + by * (number == first + where if where is not None else here[number])
                 for number, value in enumerate(values)
             ],
         )
@@ -380,6 +387,8 @@ FULL = [
     Case("other-media", "full", other_media, (("cell-digest", ""),)),
     Case("index-shifted", "full", bump("offset"), (("cell-place", f"{FIRST} `audio`"),)),
     Case("index-sizes", "full", bump("size", 1), (("cell-place", f"{FIRST} `audio`"),)),
+    Case("one-offset", "full", bump("offset", 1, by=-1), (("cell-place", f"{FIRST} `audio`"),)),
+    Case("one-length", "full", other_length, (("pages-damaged", FIRST),)),
     Case("bad-media-page", "full", flipped(FIRST, "audio.bytes", 0, mended=True), (("pages-damaged", FIRST),)),
     Case(
         "compressed-media",

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import blake3
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sealift.errors import IntegrityError
 from sealift.formats import parquet
+from sealift.formats.parquet.chains import Int64
 from sealift.model.column import MediaColumn
 from sealift.model.event import Advanced, OnEvent
 from sealift.model.manifest import PublishedConfig
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
 from sealift.verify.ahead import Range
+from sealift.verify.bones import Bones
 from sealift.verify.codes import problem
 from sealift.verify.opened import Opened
 from sealift.verify.published import OUT_OF_REACH, UNREADABLE, said
 
-Int64 = npt.NDArray[np.int64]
 Other = tuple[str, str]
 """Key and path of a cell whose bytes are not those of the source."""
 
@@ -41,42 +39,6 @@ def media_of(config: PublishedConfig) -> list[MediaColumn]:
     return columns
 
 
-class Bones:
-    """What lies between the cells of a column chunk: the pages' heads and levels, and the cells' lengths.
-
-    Bytes of cells read as 0. Who walks the pages does not look at them, unless the cells do not lie where they were
-    said to lie, and then finds others than were said. Memory: some 100 bytes a cell; of more than `most`
-    bytes the last read as 0, too.
-    """
-
-    def __init__(self, most: int = 64 << 20) -> None:
-        self._most = most
-        self._starts: list[int] = []
-        self._parts: list[bytes] = []
-        self._held = 0
-
-    def take(self, start: int, views: Iterable[memoryview]) -> None:
-        """Remember what comes next in the file, from `start` on."""
-        for view in views:
-            if self._held + len(view) <= self._most:
-                self._held += len(view)
-                self._starts.append(start)
-                self._parts.append(bytes(view))
-            start += len(view)
-
-    def range(self, offset: int, length: int) -> bytes:
-        """These bytes of the file."""
-        data = bytearray(length)
-        for at in range(max(0, bisect_right(self._starts, offset) - 1), len(self._starts)):
-            start, part = self._starts[at], self._parts[at]
-            if start >= offset + length:
-                break
-            begin, end = max(start, offset), min(start + len(part), offset + length)
-            if begin < end:
-                data[begin - offset : end - offset] = part[begin - start : end - start]
-        return bytes(data)
-
-
 @dataclass(frozen=True)
 class Chunk:
     """A media column in one row group: bytes `start` up to `end` of the shard, and what the index says of its cells."""
@@ -87,9 +49,13 @@ class Chunk:
     end: int
     records: pa.Table
 
+    def numbers(self, name: str) -> Int64:
+        """A column of the records, -1 for a null."""
+        return np.asarray(self.records[name].fill_null(-1).to_numpy(), np.int64)
+
     def fits(self) -> bool:
         """Whether the records can be right: one cell after another, each with its length before it, in the chunk."""
-        offset, size = (_numbers(self.records[name]) for name in ("offset", "size"))
+        offset, size = self.numbers("offset"), self.numbers("size")
         inside = (offset >= self.start) & (size >= 0) & (size <= self.end - self.start) & (offset <= self.end - size)
         ends = np.concatenate(([self.start], offset + size))
         return bool(inside.all() and (offset - 4 >= ends[:-1]).all())
@@ -176,10 +142,10 @@ class CellCheck:
         """The cells with other bytes than they had at the source; None if they do not lie where the index says."""
         others = None
         if chunk.fits():
-            bones = Bones()
+            bones = Bones(chunk.numbers("offset"), chunk.numbers("size"))
             others = self._sweep(chunk, bones)
             try:
-                if self._in_place(bones.range, chunk):
+                if self._in_place(bones, chunk):
                     return others
             except IntegrityError:
                 pass  # The pages may be damaged, or the index wrong: that takes a look at all bytes.
@@ -191,7 +157,7 @@ class CellCheck:
         names = ("key", "offset", "size", "digest", "path")
         records = zip(*(chunk.records[name].to_pylist() for name in names), strict=True)
         for key, offset, size, digest, path in records:
-            bones.take(at, self.opened.views(at, offset))
+            bones.take(at, self.opened.views(at, offset), cell=True)
             at = offset + size
             hasher = blake3.blake3()
             for view in self.opened.views(offset, at):
@@ -202,32 +168,23 @@ class CellCheck:
         bones.take(at, self.opened.views(at, chunk.end))
         return others
 
-    def _in_place(self, read: parquet.Read, chunk: Chunk) -> bool:
-        """Whether the records name exactly the cells that the pages hold.
+    def _in_place(self, source: parquet.Read | parquet.PageBytes, chunk: Chunk) -> bool:
+        """Whether the records name exactly the cells that the pages hold: row, element, offset and size of each.
 
         Raises:
             IntegrityError: the pages cannot be walked.
         """
-        at = 0
-        for page in parquet.cells(read, self.footer, chunk.column.leaf, [chunk.row_group]):
-            if not _same(chunk.records.slice(at, len(page.row)), chunk.column, page):
+        pages, count = [], 0
+        for page in parquet.cells(source, self.footer, chunk.column.leaf, [chunk.row_group]):
+            count += len(page.row)
+            if count > chunk.records.num_rows:
                 return False
-            at += len(page.row)
-        return bool(at == chunk.records.num_rows)
-
-
-def _numbers(column: pa.ChunkedArray) -> Int64:
-    return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
-
-
-def _same(part: pa.Table, column: MediaColumn, page: parquet.CellPage) -> bool:
-    """Whether the records name exactly the page's cells: column, row, element, offset and size."""
-    if part.num_rows != len(page.row) or set(part["column"].unique().to_pylist()) - {column.name}:
-        return False
-    pairs = [
-        (part["row"], page.row),
-        (part["element"].fill_null(-1), page.element),
-        (part["offset"], page.offset),
-        (part["size"], page.length),
-    ]
-    return all(bool(np.array_equal(told.to_numpy(), there)) for told, there in pairs)
+            pages.append(page)
+        named = pc.fill_null(pc.equal(chunk.records["column"], chunk.column.name), False)
+        if count < chunk.records.num_rows or not pc.all(named, min_count=0).as_py():
+            return False
+        pairs = [("row", "row"), ("element", "element"), ("offset", "offset"), ("size", "length")]
+        return not pages or all(
+            np.array_equal(chunk.numbers(told), np.concatenate([getattr(page, there) for page in pages]))
+            for told, there in pairs
+        )

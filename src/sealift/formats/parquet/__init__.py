@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sealift.formats.parquet.bounds import fixed_bytes, light_bytes, longest_values, row_group_bytes, value_bytes
-from sealift.formats.parquet.footer import Footer, Read, read_footer
+from sealift.formats.parquet.chains import PageBytes, Read
+from sealift.formats.parquet.footer import Footer, read_footer
+from sealift.formats.parquet.mapped import MappedShard
 from sealift.formats.parquet.metadata import MAX_PAGE, MAX_ROW_GROUPS
 from sealift.formats.parquet.outlet import Cells
 from sealift.formats.parquet.pages import PAGE_BYTES
@@ -20,6 +22,8 @@ __all__ = [
     "CellPage",
     "Cells",
     "Footer",
+    "MappedShard",
+    "PageBytes",
     "Read",
     "ShardWriter",
     "cells",

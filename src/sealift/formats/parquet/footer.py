@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sealift.errors import IntegrityError
 from sealift.formats import thrift
+from sealift.formats.parquet.chains import Read, exactly
 from sealift.formats.parquet.metadata import MAGIC, OPTIONAL, REPEATED, Chunk, Element, File, Group, KeyValue, Meta
-
-Read = Callable[[int, int], bytes]
-"""read(offset, length): exactly these bytes of the file."""
 
 MAX_FOOTER = 64 << 20
 MAX_FOOTER_VALUES = 16_000_000
@@ -84,20 +82,6 @@ def read_footer(read: Read, size: int) -> Footer:
     if rows != sum(group.rows for group in groups):
         raise _damaged(f"it counts {rows} rows, its row groups {sum(group.rows for group in groups)}")
     return Footer(size, start, rows, leaves, groups, _metadata(struct))
-
-
-def exactly(read: Read, offset: int, length: int, size: int) -> bytes:
-    """These bytes, all of them.
-
-    Raises:
-        IntegrityError: they do not lie in the file, or fewer came.
-    """
-    if not 0 <= offset <= offset + length <= size:
-        raise _damaged(f"bytes {offset} to {offset + length} are wanted of {size}")
-    data = read(offset, length)
-    if len(data) != length:
-        raise _damaged(f"{len(data)} bytes came from {offset}, not {length}")
-    return data
 
 
 def _leaves(elements: list[thrift.Struct]) -> Iterator[Leaf]:

@@ -56,10 +56,11 @@ def decode(data: bytes | memoryview, count: int, maximum: int) -> Levels:
         if header & 1:
             run: Any = _unpack(data, position, header >> 1, width(maximum), count - done)
             length, used = len(run), (header >> 1) * width(maximum)
+            greatest = int(run.max()) if length else maximum + 1
         else:
             length, used = min(header >> 1, count - done), 1
-            run = data[position] if position < len(data) else maximum + 1
-        if not length or position + used > len(data) or np.max(run) > maximum:
+            greatest = run = data[position] if length and position < len(data) else maximum + 1
+        if greatest > maximum or position + used > len(data):
             raise IntegrityError("the levels of a page are damaged")
         out[done : done + length] = run
         done, position = done + length, position + used
