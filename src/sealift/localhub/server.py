@@ -7,18 +7,14 @@ import fcntl
 import signal
 import socket
 import threading
-from asyncio import BaseTransport, Transport
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sealift.localhub.app import opened
-from sealift.localhub.faults import HANG_UP
+from sealift.localhub.connection import Connection
 from sealift.localhub.settings import Settings
 
 GRACE = 3
@@ -43,7 +39,7 @@ def serve(settings: Settings, ready: Callable[[Mapping[str, str]], None]) -> Non
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             app,
-            http=_Connection,
+            http=Connection,
             ws="none",
             lifespan="off",
             log_level="warning",
@@ -78,25 +74,6 @@ class _Server(uvicorn.Server):
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
-
-
-class _Connection(H11Protocol):
-    """A connection that answers at once, and whose requests may hang up on the client: faults on demand need that."""
-
-    def connection_made(self, transport: BaseTransport) -> None:
-        # asyncio does so for sockets that say they are TCP; one that was made with the default protocol does not.
-        # Without it, each answer of two packets waits 40 ms for the acknowledgement of the first.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().connection_made(cast(Transport, transport))
-        self.app = _with_hang_up(self.app, cast(Transport, transport))
-
-
-def _with_hang_up(app: ASGIApp, transport: Transport) -> ASGIApp:
-    async def called(scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("extensions", {})[HANG_UP] = transport.abort
-        await app(scope, receive, send)
-
-    return called
 
 
 @contextmanager

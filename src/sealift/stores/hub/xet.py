@@ -7,10 +7,11 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
 
@@ -62,8 +63,10 @@ class Upload:
         self._client = client
         self._size = 0
         self._open = False
+        self._slice = BytesIO()
         # The library's calls cannot be interrupted, and may take as long as a block is on its way.
         self._calls = ThreadPoolExecutor(1, "upload")
+        self._taking: Future[None] | None = None
 
     def __enter__(self) -> Self:
         with _translated(self._client):
@@ -84,13 +87,33 @@ class Upload:
         self._calls.shutdown(wait=False)
 
     def write(self, data: Bytes) -> None:
-        """Take all of the data; waits while the store is slower than we are."""
-        whole = memoryview(data)
-        with _translated(self._client):
-            for start in range(0, len(whole), SLICE):
-                # The queue counts pieces, not bytes.
-                self._calls.submit(self._stream.write, bytes(whole[start : start + SLICE])).result()
+        """Take all of the data; waits while the store is slower than we are.
+
+        What the library refuses may be said one slice later.
+        """
+        rest = memoryview(data)
+        while rest:
+            held = self._slice.tell()
+            self._slice.write(rest[: SLICE - held])
+            rest = rest[SLICE - held :]
+            if self._slice.tell() == SLICE:
+                self._hand_over()
         self._size += len(data)
+
+    def _hand_over(self) -> None:
+        """Give the library a slice, once it has taken the one before.
+
+        Full slices: its queue counts pieces, not bytes, and a piece costs it as much whatever its size.
+        """
+        self._settle()
+        piece, self._slice = self._slice.getvalue(), BytesIO()
+        self._taking = self._calls.submit(self._stream.write, piece)
+
+    def _settle(self) -> None:
+        """Wait until the library has taken what it was given."""
+        if self._taking is not None:
+            with _translated(self._client):
+                self._taking.result()
 
     def finish(self, path: str) -> XetFile:
         """Wait until all of it is there; what Xet made of it.
@@ -98,6 +121,9 @@ class Upload:
         Raises:
             IntegrityError: it took another number of bytes than it was given.
         """
+        if self._slice.tell():
+            self._hand_over()
+        self._settle()
         with _translated(self._client):
             info = self._calls.submit(self._stream.finish).result().xet_info
             self._calls.submit(self._commit.wait_to_finish).result()
