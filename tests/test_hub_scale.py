@@ -133,6 +133,7 @@ def test_thirty_files(hub: Hub, tmp_path: Path) -> None:
     assert len(built.publication.manifest.shards) == 30
 
 
+@pytest.mark.long
 def test_a_thousand_rows_in_five_configs(hub: Hub, tmp_path: Path) -> None:
     """The short form of `test_thirty_thousand_rows_in_five_configs`."""
     built = run(hub, tmp_path, 1_000, shards={"max_bytes": "20kB", "row_group_rows": 200})

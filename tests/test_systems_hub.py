@@ -11,7 +11,7 @@ import pytest
 from tests.hubs import ROOT, start_hub
 
 
-@pytest.mark.parametrize("xet", [True, False], ids=["xet", "lfs"])
+@pytest.mark.parametrize("xet", [True, pytest.param(False, marks=pytest.mark.long)], ids=["xet", "lfs"])
 def test_what_holds_for_a_folder_holds_for_a_hub(tmp_path: Path, xet: bool) -> None:
     """The suite of the two systems passes with the repositories of a Hub in the place of folders, with and without Xet
     on the server: rows, columns, features, splits, every byte, tables beside, proof against the source."""

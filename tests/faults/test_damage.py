@@ -450,7 +450,9 @@ def test_every_code_has_a_damage_that_shows_it() -> None:
     assert shown | elsewhere == CODES.keys()
 
 
-@pytest.mark.parametrize("path", [FIRST, LABELS, INDEX, manifest.CARD, manifest.PATH])
+@pytest.mark.parametrize(
+    "path", [FIRST, pytest.param(LABELS, marks=pytest.mark.long), INDEX, manifest.PATH, manifest.CARD]
+)
 def test_no_change_of_a_byte_is_a_crash(path: str, out: Path) -> None:
     """Whatever byte of a file changes, and the manifest with it, verify answers with problems or with none, and with
     the same ones however the files are read."""

@@ -48,7 +48,10 @@ def storage_schema(
     """
     boxes = {column.name: storage_type(column) for column in media}
     fields = [pa.field(field.name, boxes.get(field.name, _plain(field.type)), field.nullable) for field in schema]
-    said = {**(CUT_BY_CONTENT if media else {}), **(metadata or {})}
+    said: dict[str | bytes, str | bytes] = {}
+    if media:
+        said.update(CUT_BY_CONTENT)
+    said.update(metadata or {})
     stored = pa.schema(fields, metadata=said or None)
     check_distinct(stored)
     return stored
