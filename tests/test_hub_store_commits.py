@@ -29,12 +29,7 @@ from sealift.stores.hub.changes import Changes
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.landing import land
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_xet_cache")
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from tests.hub_stores import Repository, writing
-from tests.hubs import Hub, start_hub
 
 from sealift.errors import RequestError
 from sealift.ports import Staged
@@ -18,23 +17,7 @@ from sealift.stores.hub.stage import CARD_BYTES, HOLD_BYTES, ROOM, Room
 CARD = "README.md"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def xet_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with start_hub(tmp_path_factory.mktemp("with") / "hub") as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def lfs_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with start_hub(tmp_path_factory.mktemp("without") / "hub", "--no-xet") as hub:
-        yield hub
+pytestmark = pytest.mark.usefixtures("own_xet_cache")
 
 
 @pytest.fixture(params=["xet", "lfs"])

@@ -27,23 +27,12 @@ MIB = 1 << 20
 PARTS = ("--lfs-multipart-over", "2MiB", "--lfs-part-size", "1MiB")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_xet_cache")
 
 
 @pytest.fixture(scope="module")
-def xet_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with start_hub(tmp_path_factory.mktemp("with") / "hub") as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def lfs_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with start_hub(tmp_path_factory.mktemp("without") / "hub", "--no-xet", *PARTS) as hub:
-        yield hub
+def lfs_parts() -> tuple[str, ...]:
+    return PARTS
 
 
 @pytest.fixture(params=["xet", "lfs"])

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.contracts.test_destination import DestinationContract
-from tests.hubs import Hub, start_hub
+from tests.hubs import Hub
 
 from sealift.stores.hub import HubDestination, Place
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What Xet's library remembers of Hubs that are gone is not for these."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_xet_cache")
 
 
 @pytest.fixture(scope="module")
-def xet_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with start_hub(tmp_path_factory.mktemp("with") / "hub") as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def lfs_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    parts = ("--lfs-multipart-over", "1MB", "--lfs-part-size", "400KB")
-    with start_hub(tmp_path_factory.mktemp("without") / "hub", "--no-xet", *parts) as hub:
-        yield hub
+def lfs_parts() -> tuple[str, ...]:
+    return ("--lfs-multipart-over", "1MB", "--lfs-part-size", "400KB")
 
 
 class HubContract(DestinationContract):

@@ -1,0 +1,34 @@
+"""Local Hubs for the tests of its store and its destination: one with Xet and one without, a module long each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.hubs import Hub, start_hub
+
+
+@pytest.fixture(scope="module")
+def own_xet_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What Xet's library remembers of Hubs that are gone is not for these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def xet_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with start_hub(tmp_path_factory.mktemp("with") / "hub") as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def lfs_parts() -> tuple[str, ...]:
+    """How the Hub without Xet wants large files in parts; a module may say so in a fixture of this name."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def lfs_hub(tmp_path_factory: pytest.TempPathFactory, lfs_parts: tuple[str, ...]) -> Iterator[Hub]:
+    with start_hub(tmp_path_factory.mktemp("without") / "hub", "--no-xet", *lfs_parts) as hub:
+        yield hub
