@@ -24,9 +24,9 @@ def pack_all(
     if not shards:
         return []
     on_event(Started(STAGE, sum(shard.media_bytes for shard in shards), sum(shard.cells for shard in shards)))
-    # One at a time: a job is a worker's whole knowledge, and there may be tens of thousands.
     workers = min(made.estimate.workers, len(shards))
     overlap = cores() > workers
+    # One at a time: a job is a worker's whole knowledge, and there may be tens of thousands.
     jobs = (job(made, shard, source, stager, overlap=overlap) for shard in shards)
     receipts = {}
     outcomes = LocalRunner(workers, spares).map(pack, jobs, on_event)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from sealift.errors import AccessDenied, DestinationError, MissingExtra, RequestError, SealiftError
 from sealift.plan import DEFAULT_MEMORY
 from sealift.plan.estimate import LEAST
+from sealift.runners import local
 from sealift.spec import where_to
 from sealift.stores.hub import examine, xet
 from sealift.stores.hub.place import Place
@@ -151,7 +152,7 @@ def _memory(memory: machine.Memory) -> Finding:
 
 
 def _cores(cores: float) -> Finding:
-    there = len(os.sched_getaffinity(0))
+    there = local.cores()
     if cores < there:
         remedy = f"publish with --workers {max(1, int(cores))}"
         return Finding("cores", "warning", f"{there}, but this process gets the time of {cores:.1f}", remedy)

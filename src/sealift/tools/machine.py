@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from sealift.runners import local
 
 CGROUPS = Path("/sys/fs/cgroup")
 """Where the limits of containers and batch systems stand."""
@@ -63,7 +64,7 @@ def memory(meminfo: str | None = None, cgroups: Path = CGROUPS) -> Memory:
 
 def cores(cgroups: Path = CGROUPS) -> float:
     """How many cores this process may keep busy: those it may run on, or the share that a container gives it."""
-    count = float(len(os.sched_getaffinity(0)))
+    count = float(local.cores())
     for folder in _groups(cgroups):
         file = folder / "cpu.max"
         quota, _, period = (file.read_text() if file.is_file() else "max").partition(" ")

@@ -28,9 +28,9 @@ class Cells(Protocol):
 
 
 class Outlet:
-    """Counts the bytes that go to a sink, and gathers them in one buffer of `slice_bytes`. Use it with `with`.
+    """Counts the bytes that go to a sink, and gathers them in one buffer of `slice_bytes`.
 
-    With `overlap` there are two buffers: while a thread writes the one, the caller fills the other.
+    With `overlap` there are two buffers: while a thread writes the one, the caller fills the other. Close it then.
     """
 
     def __init__(self, sink: Sink, slice_bytes: int, *, overlap: bool = False) -> None:
