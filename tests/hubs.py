@@ -77,6 +77,17 @@ class Hub:
         """Make a local Hub fail as told; an empty list mends it."""
         self._own("faults", json.dumps(list(faults)).encode())
 
+    def happened(self) -> list[dict[str, Any]]:
+        """The faults of a local Hub that are in force; `happened` is how often each did."""
+        told: list[dict[str, Any]] = json.loads(self._own("faults"))
+        return told
+
+    def collect(self, older_than: float = 0, *, remembers: bool = False) -> dict[str, int]:
+        """Have a local Hub drop content that no commit of a reference names; how much went."""
+        said = {"older_than": older_than, "remembers": remembers}
+        gone: dict[str, int] = json.loads(self._own("collect", json.dumps(said).encode()))
+        return gone
+
     def _own(self, route: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self.endpoint}/-/{route}", data=body)
         request.add_header("Authorization", f"Bearer {self.token}")

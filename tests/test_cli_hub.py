@@ -112,6 +112,19 @@ def test_its_options_reach_the_hub(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
 
 
+def test_it_fails_as_the_file_says(tmp_path: Path) -> None:
+    """--faults takes a file; a mistake in it is named with the file and the key, and nothing is started."""
+    (tmp_path / "faults.yaml").write_text("- {kind: resolve, status: 418, times: }\n")
+    with running("--root", tmp_path / "hub", "--json", "--faults", tmp_path / "faults.yaml") as (started, line):
+        assert status(hub_of(line, tmp_path / "hub"), "a/b", "c") == 418
+        stop(started)
+    (tmp_path / "faults.yaml").write_text("- {kind: resolve, sttus: 418}\n")
+    refused = run("hub", "--root", tmp_path / "hub", "--faults", tmp_path / "faults.yaml")
+    assert refused.returncode == 2
+    assert "faults.yaml: fault 1 has no key 'sttus'; did you mean 'status'?" in refused.stderr
+    assert "docs/faults.md" in refused.stderr
+
+
 def status(hub: Hub, name: str, path: str) -> int:
     """What the Hub answers to who wants a file."""
     connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"), timeout=LIMIT_S)

@@ -22,6 +22,7 @@ from sealift.localhub.cas.refusals import Refused
 from sealift.localhub.cas.tokens import Signer, kept_key
 from sealift.localhub.cas.xorb import Indexer
 from sealift.localhub.cas.xorbs import Xorbs
+from sealift.localhub.gate import Gate
 
 SIZES = st.lists(st.integers(1, 5000), min_size=1, max_size=12)
 
@@ -36,7 +37,7 @@ def filled(root: Path, *xorbs: Xorb) -> Iterator[tuple[Xorbs, Files]]:
             with kept.receive() as incoming:
                 incoming.write(xorb.body)
                 incoming.finish(xorb.hash)
-        yield kept, Files(kept, database)
+        yield kept, Files(kept, database, Gate())
 
 
 def xorb(*sizes: int, scheme: int = 0) -> Xorb:

@@ -61,6 +61,7 @@ class Wire:
         body: bytes | None = None,
         token: str | None = "",
         headers: Mapping[str, str] | None = None,
+        seconds: float = SECONDS,
     ) -> Answer:
         """One request in a connection of its own; the token is the one that may write, none if None."""
         sent = dict(headers or {})
@@ -69,7 +70,7 @@ class Wire:
         if said is not None:
             body = json.dumps(said).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(self.place[0], self.place[1], timeout=SECONDS)
+        connection = http.client.HTTPConnection(self.place[0], self.place[1], timeout=seconds)
         try:
             connection.request(method, path.removeprefix(self.hub.endpoint), body, sent)
             answer = connection.getresponse()

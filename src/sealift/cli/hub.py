@@ -18,6 +18,7 @@ from sealift.errors import DestinationError, RequestError
 
 if TYPE_CHECKING:
     from sealift.localhub import Settings
+    from sealift.localhub.faults import Fault
 
 ROOT = Path("~/.cache/sealift/hub")
 """Where the state lies if nobody says otherwise."""
@@ -39,6 +40,9 @@ ROOT = Path("~/.cache/sealift/hub")
 @click.option(
     "--quota-resolvers", type=click.IntRange(min=1), metavar="N", help="Answer 429 after N downloads in 5 minutes."
 )
+@click.option(
+    "--faults", metavar="FILE", help="Go wrong as that file says, or as the profile of that name does (docs/faults.md)."
+)
 @shared_options
 def command(
     output: Output,
@@ -48,6 +52,7 @@ def command(
     no_xet: bool,
     quota_api: int | None,
     quota_resolvers: int | None,
+    faults: str | None,
 ) -> None:
     """Run a Hub on this machine until Ctrl-C, for rehearsals and tests.
 
@@ -64,6 +69,7 @@ def command(
         xet=not no_xet,
         quota_api=quota_api,
         quota_resolvers=quota_resolvers,
+        faults=() if faults is None else _faults(faults),
     )
     try:
         serve(settings, lambda address: _announce(output, address))
@@ -72,6 +78,20 @@ def command(
     except OSError as error:
         raise _not_started(settings, error) from error
     output.say("stopped")
+
+
+def _faults(named: str) -> tuple[Fault, ...]:
+    """What is to go wrong.
+
+    Raises:
+        RequestError: it cannot be read, or says something else; the message names the file and the key.
+    """
+    from sealift.localhub.faultfile import WrongFaults, at_start
+
+    try:
+        return at_start(named)
+    except WrongFaults as error:
+        raise RequestError(f"--faults: {error}", hint="see docs/faults.md for what a fault may say") from error
 
 
 def _announce(output: Output, address: Mapping[str, str]) -> None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sealift.localhub.faultfile import WrongFaults, at_start
+from sealift.localhub.faults import Fault
 from sealift.localhub.server import RootInUse, serve
 from sealift.localhub.settings import Settings, parse_size
 
@@ -37,6 +39,9 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--lfs-part-size", type=size, default=default.lfs_part_size)
     parser.add_argument("--quota-api", type=int, help="requests to the API in five minutes; none: unlimited")
     parser.add_argument("--quota-resolvers", type=int, help="downloads in five minutes; none: unlimited")
+    parser.add_argument(
+        "--faults", type=_faults, default=(), metavar="FILE", help="what goes wrong; or a profile's name"
+    )
     chosen = parser.parse_args(arguments)
     return Settings(
         root=chosen.root,
@@ -50,6 +55,7 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
         lfs_part_size=chosen.lfs_part_size,
         quota_api=chosen.quota_api,
         quota_resolvers=chosen.quota_resolvers,
+        faults=chosen.faults,
     )
 
 
@@ -57,6 +63,13 @@ def _size(text: str) -> int:
     try:
         return parse_size(text)
     except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _faults(named: str) -> tuple[Fault, ...]:
+    try:
+        return at_start(named)
+    except WrongFaults as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 

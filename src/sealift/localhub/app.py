@@ -11,20 +11,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
 
 from sealift.localhub import commits, discussions, files, lfs, own, preupload, refs, repos, resolve, xet
 from sealift.localhub.calls import KINDS, Handler, StreamHandler, streamed, whole
 from sealift.localhub.cas import Cas
+from sealift.localhub.collecting import collect
 from sealift.localhub.contents import Contents
 from sealift.localhub.counts import Tally
-from sealift.localhub.faults import Plan
+from sealift.localhub.faults import Fault, Plan
 from sealift.localhub.front import Front
+from sealift.localhub.gate import Gate
 from sealift.localhub.hub import Hub
 from sealift.localhub.refusals import Refusal
 from sealift.localhub.secrets import Secrets
 from sealift.localhub.settings import USER, Settings
 from sealift.localhub.state import State
+from sealift.localhub.troubled import DiskFull
 
 _API = "/api/{type}/{namespace}/{name}"
 _WEB = ("/{type}/{namespace}/{name}", "/{namespace}/{name}")
@@ -32,7 +34,9 @@ _WEB = ("/{type}/{namespace}/{name}", "/{namespace}/{name}")
 
 _WHOLE: list[tuple[str, str, str, Handler]] = [
     ("GET", "/-/counts", "own", own.counts),
+    ("GET", "/-/faults", "own", own.in_force),
     ("POST", "/-/faults", "own", own.faults),
+    ("POST", "/-/collect", "own", own.collected),
     ("GET", "/api/whoami-v2", "whoami", repos.whoami),
     ("POST", "/api/validate-yaml", "validate-yaml", repos.validate_yaml),
     ("POST", "/api/repos/create", "create-repo", repos.create),
@@ -82,7 +86,7 @@ _STREAMED: list[tuple[str, str, str, StreamHandler]] = [
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[tuple[ASGIApp, Mapping[str, str]]]:
+def opened(settings: Settings) -> Iterator[tuple[Front, Mapping[str, str]]]:
     """The application over the state in the root, and the user with its tokens; the state is closed afterwards.
 
     Raises:
@@ -91,15 +95,16 @@ def opened(settings: Settings) -> Iterator[tuple[ASGIApp, Mapping[str, str]]]:
     secrets = Secrets.of(settings.root)
     state, contents = State(settings.root / "hub.sqlite"), Contents(settings.root)
     tally = Tally({"api": settings.quota_api, "resolvers": settings.quota_resolvers})
-    with closing(state), closing(Cas(settings.root / "cas", url_path=xet.CAS)) as cas:
+    gate = Gate()
+    with closing(state), closing(Cas(settings.root / "cas", url_path=xet.CAS, gate=gate)) as cas:
         state.open()
         contents.open()
-        hub = Hub(settings, secrets, state, contents, cas, tally, Plan())
+        hub = Hub(settings, secrets, state, contents, cas, tally, Plan(settings.faults), gate)
         said = {"user": USER, "token": secrets.token, "read_token": secrets.read_token}
         yield application(hub), said
 
 
-def application(hub: Hub) -> ASGIApp:
+def application(hub: Hub) -> Front:
     """Everything that a request passes."""
     table: list[BaseRoute] = [Route(path, whole(hub, one), methods=[way], name=kind) for way, path, kind, one in _WHOLE]
     table += [Route(path, streamed(hub, one), methods=[way], name=kind) for way, path, kind, one in _STREAMED]
@@ -109,11 +114,18 @@ def application(hub: Hub) -> ASGIApp:
         Refusal: _refused,
         HTTPException: _unserved,
         ClientDisconnect: _left,
+        DiskFull: _full,
         Exception: _failed,
     }
     app = Starlette(routes=table, exception_handlers=catch)
     app.router.redirect_slashes = False
-    return Front(app, table, hub.tally, hub.plan)
+    return Front(app, table, hub.tally, hub.plan, lambda fault: _collect(hub, fault))
+
+
+def _collect(hub: Hub, fault: Fault) -> None:
+    """Collect as this fault says, and let it count if anything went."""
+    if any(collect(hub, fault.collect_after or 0.0, remembers=fault.remembers).values()):
+        hub.plan.collected(fault)
 
 
 def _refused(_: Request, error: Exception) -> Response:
@@ -128,6 +140,11 @@ def _unserved(request: Request, error: Exception) -> Response:
 def _left(*_: object) -> Response:
     """Nobody is there to read this."""
     return Response(status_code=400)
+
+
+def _full(_: Request, error: Exception) -> Response:
+    """The disk is full, or was said to be."""
+    return Refusal(cast(DiskFull, error).status, str(error)).response()
 
 
 def _failed(_: Request, error: Exception) -> Response:

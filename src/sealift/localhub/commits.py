@@ -32,7 +32,7 @@ async def commit(call: Call) -> Response:
             if body.tell() > most:
                 raise too_large(f"A commit of more than {most} bytes is not taken: split it")
         body.seek(0)
-        return await run_in_threadpool(_commit, call, body)
+        return await run_in_threadpool(_together, call, body)
 
 
 def _may(call: Call) -> None:
@@ -40,6 +40,12 @@ def _may(call: Call) -> None:
     with call.hub.state.reading() as db:
         repo = call.repo(db, write=True)
         writable(db, repo, call.part("rev"))
+
+
+def _together(call: Call, body: IO[bytes]) -> Response:
+    """The commit, while nothing that it names can be collected."""
+    with call.hub.gate.together():
+        return _commit(call, body)
 
 
 def _commit(call: Call, body: IO[bytes]) -> Response:

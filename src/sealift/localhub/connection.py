@@ -1,4 +1,4 @@
-"""A connection: answers go out at once, long bodies come in without being copied, and a request may hang up."""
+"""A connection: answers go out at once, long bodies come in without being copied, and faults may break it off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sealift.localhub.faults import HANG_UP
+from sealift.localhub.troubled import CONNECTION
 
 RECEIVED = 1 << 20
 """Bytes that are taken off the socket at a time, where asyncio takes a quarter: each time costs a round of the loop."""
@@ -20,13 +20,13 @@ class Connection(H11Protocol):
     """One client's connection."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Begin: without delay, in large pieces, and with a way for the application to hang up."""
+        """Begin: without delay, in large pieces, and with a way for faults to break it off."""
         # asyncio does so for sockets that say they are TCP; one that was made with the default protocol does not.
         # Without it, each answer of two packets waits 40 ms for the acknowledgement of the first.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         cast(Any, transport).max_size = RECEIVED
         super().connection_made(cast(Transport, transport))
-        self.app = _with_hang_up(self.app, cast(Transport, transport))
+        self.app = _with_connection(self.app, cast(Transport, transport))
 
     def data_received(self, data: bytes) -> None:
         """Pass what is within a body to the application as it is; h11 and uvicorn would copy it five times.
@@ -47,11 +47,11 @@ class Connection(H11Protocol):
         self.cycle.message_event.set()
 
 
-def _with_hang_up(app: ASGIApp, transport: Transport) -> ASGIApp:
-    """The application, whose requests can break their connection off: faults on demand need that."""
+def _with_connection(app: ASGIApp, transport: Transport) -> ASGIApp:
+    """The application, whose requests know their connection: faults on demand need that."""
 
     async def called(scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("extensions", {})[HANG_UP] = transport.abort
+        scope.setdefault("extensions", {})[CONNECTION] = transport
         await app(scope, receive, send)
 
     return called

@@ -8,8 +8,8 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -76,7 +76,10 @@ class Contents:
             known = target.exists()
             self.received += written.size
             self.new += 0 if known else written.size
-            if not known:
+            if known:
+                # It is not to be collected as if nobody had sent it just now.
+                os.utime(target)
+            else:
                 target.parent.mkdir(exist_ok=True)
                 os.replace(written.file.name, target)
         if not known:
@@ -97,6 +100,24 @@ class Contents:
     def drop_parts(self, upload: str) -> None:
         """Forget an upload's parts."""
         shutil.rmtree(self._parts / upload, ignore_errors=True)
+
+    def collect(self, named: Container[str], before: float) -> dict[str, int]:
+        """Drop content that is not named and came before that time (unix seconds); SHA-256 and size of what went."""
+        gone = {}
+        with self._lock:
+            for path in list(self._kept.glob("*/*")):
+                told = path.stat()
+                if path.name not in named and told.st_mtime <= before:
+                    path.unlink()
+                    gone[path.name] = told.st_size
+        return gone
+
+    def spoil(self, sha256: str, bits: Callable[[int], list[int]]) -> None:
+        """Turn bits of content, if it is here: those that are chosen for its size."""
+        with self._lock, suppress(FileNotFoundError), open(self._path(sha256), "r+b", buffering=0) as file:
+            for bit in bits(os.fstat(file.fileno()).st_size):
+                [byte] = os.pread(file.fileno(), 1, bit // 8)
+                os.pwrite(file.fileno(), bytes([byte ^ 1 << bit % 8]), bit // 8)
 
     def count(self, received: int, new: int) -> None:
         """Count content that was kept elsewhere: small files lie in the database."""

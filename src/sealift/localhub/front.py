@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sealift.localhub.answers import answer
 from sealift.localhub.calls import KINDS
 from sealift.localhub.counts import Bucket, Tally
-from sealift.localhub.faults import HANG_UP, Fault, Plan
+from sealift.localhub.faults import Fault, Plan
 from sealift.localhub.refusals import Refusal
+from sealift.localhub.troubled import Troubled
 
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?")
 _OWN = "/-/"
@@ -27,11 +31,24 @@ _UNMETERED = ("lfs-", "cas-", "other")
 class Front:
     """The outermost application. Bodies pass through it in pieces."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], tally: Tally, plan: Plan) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Sequence[BaseRoute],
+        tally: Tally,
+        plan: Plan,
+        collect: Callable[[Fault], object],
+    ) -> None:
         self._app = app
         self._routes = routes
         self._tally = tally
         self._plan = plan
+        self._collect = collect
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Let go of requests that a fault holds: the server ends."""
+        self._ended.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The server decodes the path before it is cut at slashes; a revision may hold one, as `refs%2Fpr%2F1`.
@@ -47,7 +64,7 @@ class Front:
             await self._counted(scope, receive, identified)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = kind_of(self._routes, scope)
+        kind, about = matched(self._routes, scope)
         allowance = self._tally.request(kind, bucket(kind))
         receiving, bare = _metered(receive, send, self._tally)
         sending = _with_headers(bare, allowance.headers if allowance else {})
@@ -55,40 +72,40 @@ class Front:
             refusal = Refusal(429, f"Too many requests; come back in {allowance.seconds} seconds")
             await refusal.response()(scope, receiving, sending)
             return
-        fault = self._plan.next(kind)
-        if fault and (fault.drop or fault.status):
+        if collecting := self._plan.due():
+            await run_in_threadpool(self._collect, collecting)
+        met = self._plan.next(kind, scope["method"], list(_paths(scope, about)))
+        if met is None:
+            await self._app(scope, receiving, sending)
+        elif met.fault.drop or met.fault.replaces:
             # Its headers are those that were asked for, without what is left of the quota: clients wait by that.
-            await self._replaced(fault, scope, receiving, bare)
-            return
-        if fault:
-            await asyncio.sleep(fault.delay)
-        await self._app(scope, receiving, sending)
-
-    async def _replaced(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        """Another answer than the application's, or none; the application may have been called."""
-        if fault.after:
-            await self._app(scope, receive, _nowhere)
-        await asyncio.sleep(fault.delay)
-        if fault.drop:
-            scope["extensions"][HANG_UP]()
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            said = None if met.fault.drop else answer(met.fault, kind, bucket(kind) or "api")
+            await Troubled(met, self._ended, scope, receiving, bare).replaced(self._app, said)
         else:
-            said = {"error": f"fault on demand: {fault.kind}"}
-            await JSONResponse(said, fault.status or 500, dict(fault.headers))(scope, receive, send)
+            await Troubled(met, self._ended, scope, receiving, sending).through(self._app)
 
 
-def kind_of(routes: Sequence[BaseRoute], scope: Scope) -> str:
-    """The name of the route that answers this request; `/api/{type}` matches more than there are types."""
+def matched(routes: Sequence[BaseRoute], scope: Scope) -> tuple[str, dict[str, Any]]:
+    """The name of the route that answers this request, and the parts of its path.
+
+    `/api/{type}` matches more than there are types.
+    """
     for route in routes:
         match, child = route.matches(scope)
         if match is not Match.FULL:
             continue
         if isinstance(route, Mount):
-            return kind_of(route.routes, {**scope, **child})
+            return matched(route.routes, {**scope, **child})
         if isinstance(route, Route) and child["path_params"].get("type", "models") in KINDS:
-            return route.name
-    return "other"
+            return route.name, child["path_params"]
+    return "other", {}
+
+
+def _paths(scope: Scope, about: dict[str, Any]) -> Iterator[str]:
+    """What a pattern of paths is held against: that of the request, and the file that it is about."""
+    yield unquote(scope["path"])
+    if "path" in about:
+        yield unquote(about["path"])
 
 
 def bucket(kind: str) -> Bucket | None:
@@ -120,7 +137,3 @@ def _metered(receive: Receive, send: Send, tally: Tally) -> tuple[Receive, Send]
         await send(message)
 
     return receiving, sending
-
-
-async def _nowhere(message: Message) -> None:
-    """Where an answer goes that nobody gets."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sealift.localhub.cas import Cas
 from sealift.localhub.contents import Contents
 from sealift.localhub.counts import Tally
 from sealift.localhub.faults import Plan
+from sealift.localhub.gate import Gate
 from sealift.localhub.secrets import Secrets
 from sealift.localhub.settings import Settings
 from sealift.localhub.state import State
@@ -34,6 +35,10 @@ class Hub:
     cas: Cas
     tally: Tally
     plan: Plan
+    gate: Gate
+    """Whoever is about to name content is inside with others; whoever collects it, alone."""
+    remembered: dict[str, int] = field(default_factory=dict)
+    """Sizes of content that was collected, and that questions are answered about as if it were here."""
 
     def find_large(self, sha256: str) -> Large | None:
         """Content that is here, whole; the first time, content that came by Xet is read through to prove its hash."""

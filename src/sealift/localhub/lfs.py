@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from sealift.localhub.calls import Call
+from sealift.localhub.cas import SPOILS
 from sealift.localhub.contents import PIECE, Incoming
 from sealift.localhub.refusals import Refusal, bad_request
 from sealift.localhub.serving import serve_bytes
@@ -46,6 +47,7 @@ async def put(call: Call) -> Response:
     with call.hub.contents.incoming() as incoming:
         await _receive(call, incoming, size)
         await run_in_threadpool(_keep, call, incoming, oid, size)
+    await run_in_threadpool(_spoil, call, oid)
     return Response(status_code=200)
 
 
@@ -84,6 +86,7 @@ def complete(call: Call) -> Response:
                     incoming.write(piece)
         _keep(call, incoming, oid, size)
     contents.drop_parts(upload)
+    _spoil(call, oid)
     return JSONResponse({"success": True})
 
 
@@ -117,7 +120,7 @@ def _object(call: Call, one: Any, operation: str, *, multipart: bool) -> dict[st
     if operation == "download":
         missing = {"error": {"code": 404, "message": f"{oid} is not here"}}
         return answer | ({"actions": {"download": {"href": _address(call, "get", oid, size)}}} if found else missing)
-    if found:
+    if found or oid in call.hub.remembered:
         return answer
     upload = _parts(call, oid, size) if multipart and size > call.hub.settings.lfs_multipart_over else None
     upload = upload or {"href": _address(call, "put", oid, size)}
@@ -175,3 +178,10 @@ def _keep(call: Call, incoming: Incoming, oid: str, size: int) -> None:
     if incoming.sha256 != oid:
         raise bad_request(f"The bytes that came have the sha256 {incoming.sha256}, not {oid}")
     call.hub.contents.keep(incoming)
+    call.hub.remembered.pop(oid, None)
+
+
+def _spoil(call: Call, oid: str) -> None:
+    """Turn bits of what was checked and kept, if the request meets a fault that does so."""
+    if spoils := call.request.scope.get(SPOILS):
+        call.hub.contents.spoil(oid, spoils)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from sealift.localhub.calls import Call
 from sealift.localhub.hub import Large
 from sealift.localhub.objects import Blob, at_path, blob_data, blobs
-from sealift.localhub.refusals import no_entry
+from sealift.localhub.refusals import Refusal, no_entry
 from sealift.localhub.revisions import Commit, Repo, revision
 from sealift.localhub.serving import Read, serve_bytes
 
@@ -22,6 +22,8 @@ def resolve(call: Call) -> Response:
     path = call.part("path")
     headers, read = _headers(path, commit), _of_memory(data)
     if blob.sha256:
+        if call.hub.find_large(blob.sha256) is None:
+            raise Refusal(404, f"The content {blob.sha256} of {path} is not here any more")
         headers |= {"X-Linked-Size": str(blob.size), "X-Linked-Etag": f'"{blob.sha256}"'}
         read = call.hub.reader(Large(blob.sha256, blob.size, blob.xet))
     if blob.xet and call.hub.settings.xet:

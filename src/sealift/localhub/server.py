@@ -48,20 +48,26 @@ def serve(settings: Settings, ready: Callable[[Mapping[str, str]], None]) -> Non
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
         )
-        server = _Server(config, lambda: ready({"endpoint": address, **tokens, "root": str(settings.root)}))
+        said = {"endpoint": address, **tokens, "root": str(settings.root)}
+        server = _Server(config, ready=lambda: ready(said), end=app.end)
         asyncio.run(server.serve(sockets=[listening]))
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and does not raise the stop signal again after a clean stop."""
+    """Says when it is ready and when it ends, and does not raise the stop signal again after a clean stop."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None], end: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._end = end
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.localhub.faults import Fault
+
 USER = "local"
 """The one user. Its tokens are the only ones that there are."""
 REGULAR_BYTES = 10 * 1024 * 1024
@@ -30,6 +32,8 @@ class Settings:
     lfs_part_size: int = 16_000_000
     quota_api: int | None = None
     quota_resolvers: int | None = None
+    faults: tuple[Fault, ...] = ()
+    """What goes wrong from the start on."""
 
 
 def parse_size(text: str) -> int:

@@ -7,7 +7,9 @@ from typing import Literal
 from starlette.responses import JSONResponse, Response
 
 from sealift.localhub.calls import Call
+from sealift.localhub.faults import Met
 from sealift.localhub.refusals import Refusal, bad_request
+from sealift.localhub.troubled import MET
 
 CAS = "/cas"
 _MOST = 1000
@@ -43,7 +45,9 @@ def _token(call: Call, scope: Literal["read", "write"]) -> Response:
         raise Refusal(404, "This Hub has no Xet: upload by LFS (HF_HUB_DISABLE_XET=1)")
     with call.hub.state.reading() as db:
         call.repo(db, write=scope == "write")
-    token, until = call.hub.cas.token(scope)
+    met: Met | None = call.request.scope.get(MET)
+    seconds = met.fault.token_seconds if met else None
+    token, until = call.hub.cas.token(scope) if seconds is None else call.hub.cas.token(scope, seconds)
     url = f"{call.endpoint}{CAS}"
     headers = {"X-Xet-Access-Token": token, "X-Xet-Token-Expiration": str(until), "X-Xet-Cas-Url": url}
     return JSONResponse({"accessToken": token, "exp": until, "casUrl": url}, headers=headers)

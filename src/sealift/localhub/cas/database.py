@@ -33,8 +33,11 @@ CREATE TABLE IF NOT EXISTS segments (
     PRIMARY KEY (file, start)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS segments_by_xorb ON segments (xorb, file, start);
+CREATE TABLE IF NOT EXISTS gone (hash BLOB PRIMARY KEY REFERENCES xorbs ON DELETE CASCADE) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunks (hash BLOB PRIMARY KEY, xorb BLOB NOT NULL REFERENCES xorbs) WITHOUT ROWID;
 """
+_RECORDED = "ALTER TABLE files ADD COLUMN recorded REAL NOT NULL DEFAULT 0"
+"""When a file was recorded last, in unix seconds: stores of earlier versions do not say."""
 _PATIENCE = 60.0
 """Seconds that a transaction waits for another one."""
 
@@ -47,6 +50,8 @@ class Database:
         self._free: LifoQueue[sqlite3.Connection] = LifoQueue()
         with self.reading() as connection:
             connection.executescript(_SCHEMA)
+            if not any(row[1] == "recorded" for row in connection.execute("PRAGMA table_info(files)")):
+                connection.execute(_RECORDED)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

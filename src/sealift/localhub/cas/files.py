@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -16,6 +17,7 @@ from sealift.localhub.cas.refusals import Malformed
 from sealift.localhub.cas.shard import Segment
 from sealift.localhub.cas.xorb import Index
 from sealift.localhub.cas.xorbs import Xorbs
+from sealift.localhub.gate import Gate
 
 _PIECE = 1024 * 1024
 """Content is handed out in pieces of about as many bytes."""
@@ -42,22 +44,26 @@ class XetFile:
 class Files:
     """The files over a folder of xorbs. A file that is recorded can be read, and has the SHA-256 that is recorded."""
 
-    def __init__(self, xorbs: Xorbs, database: Database) -> None:
+    def __init__(self, xorbs: Xorbs, database: Database, gate: Gate) -> None:
         self._xorbs = xorbs
         self._database = database
+        self._gate = gate
 
     def accept(self, stream: IO[bytes]) -> bool:
         """Record the files of a shard, all of them at once; whether any was new. Memory does not grow with them.
+
+        One that needs what was collected, and is remembered, is passed over as if nobody had looked.
 
         Raises:
             Malformed: the shard is none, or one of its files is not what it says; then nothing is recorded.
         """
         stream.seek(0)
-        proven = [self._proven(file) for file in shard.files(stream)]
-        stream.seek(0)
-        with self._database.writing() as db:
-            described = zip(shard.files(stream), proven, strict=True)
-            return sum(self._record(db, file, digest) for file, digest in described) > 0
+        with self._gate.together():
+            proven = [self._proven(file) for file in shard.files(stream)]
+            stream.seek(0)
+            with self._database.writing() as db:
+                described = zip(shard.files(stream), proven, strict=True)
+                return sum(self._record(db, file, digest) for file, digest in described if digest) > 0
 
     def get(self, name: bytes) -> XetFile | None:
         """The file of that Xet hash, if it is there."""
@@ -105,13 +111,15 @@ class Files:
             row = db.execute(f"SELECT hash, size, sha256 FROM files WHERE {condition} LIMIT 1", (value,)).fetchone()  # noqa: S608 — ours
         return XetFile(hashes.text(row[0]), row[1], row[2]) if row else None
 
-    def _proven(self, file: shard.File) -> str:
-        """The SHA-256 of a file, whose chunks are all there.
+    def _proven(self, file: shard.File) -> str | None:
+        """The SHA-256 of a file, whose chunks are all there; None if some are only remembered.
 
         Raises:
             Malformed: they are not, or make up something else.
         """
         self._check(file)
+        if any(self._xorbs.is_gone(xorb) for xorb in {segment.xorb for segment in file.segments}):
+            return None
         known = self.get(file.hash)
         digest = known.sha256 if known else self._sha256(file)
         if file.sha256 not in (None, digest):
@@ -154,9 +162,11 @@ class Files:
 
     def _record(self, db: sqlite3.Connection, file: shard.File, sha256: str) -> bool:
         """Put one proven file into the transaction; whether it was new."""
-        insert = "INSERT OR IGNORE INTO files (hash, size, sha256) VALUES (?, ?, ?)"
-        row = db.execute(insert, (file.hash, file.size, sha256))
+        now = time.time()
+        insert = "INSERT OR IGNORE INTO files (hash, size, sha256, recorded) VALUES (?, ?, ?, ?)"
+        row = db.execute(insert, (file.hash, file.size, sha256, now))
         if row.rowcount == 0:
+            db.execute("UPDATE files SET recorded = ? WHERE hash = ?", (now, file.hash))
             return False
         db.executemany(
             "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",

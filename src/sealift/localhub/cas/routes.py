@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from sealift.localhub.cas import hashes, shard
 from sealift.localhub.cas.files import Files
+from sealift.localhub.cas.losses import SPOILS, Losses
 from sealift.localhub.cas.reconstruction import reconstruction
 from sealift.localhub.cas.refusals import Refused
 from sealift.localhub.cas.tokens import Scope, Signer
@@ -30,9 +31,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Api:
     """What clients may ask of the store. What takes time is done in threads."""
 
-    def __init__(self, xorbs: Xorbs, files: Files, signer: Signer, url_path: str) -> None:
+    def __init__(self, xorbs: Xorbs, files: Files, losses: Losses, signer: Signer, url_path: str) -> None:
         self._xorbs = xorbs
         self._files = files
+        self._losses = losses
         self._signer = signer
         self._url_path = url_path
 
@@ -76,6 +78,7 @@ class Api:
         if await run_in_threadpool(self._xorbs.has, name):
             async for piece in _pieces(request):
                 self._xorbs.count(len(piece))
+            await run_in_threadpool(self._xorbs.came_again, name)
             return JSONResponse({"was_inserted": False})
         with await run_in_threadpool(self._xorbs.receive) as incoming:
             async for piece in _pieces(request):
@@ -87,6 +90,8 @@ class Api:
         written, query = request.path_params["hash"], request.query_params
         self._signer.check_signature(f"xorb {written}", query.get("expires", ""), query.get("signature", ""))
         name = hashes.parse(written)
+        if not await run_in_threadpool(self._xorbs.has, name):
+            raise Refused(404, "the xorb is not here any more")
         size = int((await run_in_threadpool(self._xorbs.index, name)).packed[-1])
         asked = request.headers.get("range")
         start, end = byte_range(asked, size)
@@ -109,6 +114,8 @@ class Api:
                     raise Refused(413, f"the shard has more than {shard.MAX_BYTES:,} bytes")
                 await run_in_threadpool(scratch.write, piece)
             new = await run_in_threadpool(self._files.accept, scratch)
+            if spoils := request.scope.get(SPOILS):
+                await run_in_threadpool(self._losses.spoil, scratch, spoils)
         return JSONResponse({"result": int(new)})
 
     async def _reconstruction(self, request: Request) -> Response:

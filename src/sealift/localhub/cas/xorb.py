@@ -120,6 +120,11 @@ def contents(packed: bytes) -> Iterator[bytes | memoryview]:
         yield unpacked(scheme, view[start:end], size)
 
 
+def packed_plainly(content: bytes | bytearray) -> bytes:
+    """A chunk of these bytes as they are, behind its header."""
+    return struct.pack("<II", len(content) << 8, _STORED | len(content) << 8) + content
+
+
 def unpacked(scheme: int, packed: memoryview, size: int) -> bytes | memoryview:
     """A chunk as it was before it was packed.
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -21,12 +22,17 @@ from sealift.localhub.cas.xorb import MAX_BYTES, Index, Indexer, contents
 
 _PIECE = 512 * 1024
 """About as many bytes are read at a time."""
+_HERE = "hash NOT IN (SELECT hash FROM gone)"
+_PUT = """
+INSERT INTO xorbs VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (hash) DO UPDATE SET bytes = excluded.bytes, packed = excluded.packed
+"""
 _INDEXES = 32
 """Indexes kept in memory: 40 KB each as a rule, 330 KB at most."""
 
 
 class Xorbs:
-    """A folder of xorbs. A xorb that is recorded is whole, was checked, and stays.
+    """A folder of xorbs. A xorb that is recorded is whole, was checked, and stays until it is collected.
 
     Its file has its name before it is recorded, so a process that dies leaves at most a file that nobody knows; the
     next upload of that xorb puts the same bytes there again.
@@ -38,6 +44,7 @@ class Xorbs:
         self._database = database
         self._keeping, self._counting = threading.Lock(), threading.Lock()
         self._received = self._new = 0
+        self._again: dict[bytes, float] = {}
         # What is not there yet raises, and is not remembered.
         self.index = lru_cache(_INDEXES)(self._load)
 
@@ -50,7 +57,20 @@ class Xorbs:
     def has(self, xorb: bytes) -> bool:
         """Whether that xorb is there."""
         with self._database.reading() as db:
-            return db.execute("SELECT 1 FROM xorbs WHERE hash = ?", (xorb,)).fetchone() is not None
+            return db.execute(f"SELECT 1 FROM xorbs WHERE hash = ? AND {_HERE}", (xorb,)).fetchone() is not None  # noqa: S608
+
+    def is_gone(self, xorb: bytes) -> bool:
+        """Whether that xorb was here, and only its index is still."""
+        with self._database.reading() as db:
+            return db.execute("SELECT 1 FROM gone WHERE hash = ?", (xorb,)).fetchone() is not None
+
+    def came(self, xorb: bytes) -> float:
+        """When that xorb, which is here, was sent last; unix seconds."""
+        return max(self._path(xorb).stat().st_mtime, self._again.get(xorb, 0.0))
+
+    def came_again(self, xorb: bytes) -> None:
+        """Take note that a xorb was sent that is here."""
+        self._again[xorb] = time.time()
 
     def receive(self) -> Incoming:
         """A xorb to be written piece by piece."""
@@ -79,7 +99,7 @@ class Xorbs:
     def stored(self) -> tuple[int, int, int]:
         """Bytes of all xorbs; bytes that came in and bytes among them that were new since the store was opened."""
         with self._database.reading() as db:
-            (total,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM xorbs").fetchone()
+            (total,) = db.execute(f"SELECT coalesce(sum(bytes), 0) FROM xorbs WHERE {_HERE}").fetchone()  # noqa: S608
         with self._counting:
             return total, self._received, self._new
 
@@ -106,12 +126,36 @@ class Xorbs:
             self._new += int(index.packed[-1])
         return True
 
+    def drop(self, xorb: bytes, *, remembers: bool) -> None:
+        """Take the content of a xorb away, which no file needs; with `remembers`, its index stays."""
+        with self._keeping:
+            with self._database.writing() as db:
+                if remembers:
+                    db.execute("INSERT OR IGNORE INTO gone VALUES (?)", (xorb,))
+                else:
+                    db.execute("DELETE FROM chunks WHERE xorb = ?", (xorb,))
+                    db.execute("DELETE FROM xorbs WHERE hash = ?", (xorb,))
+            self._path(xorb).unlink(missing_ok=True)
+            self._again.pop(xorb, None)
+            self.index.cache_clear()
+
+    def replace(self, index: Index, content: bytes) -> None:
+        """Let a xorb that is here have this content, which lies as the index says; nothing is checked."""
+        descriptor, name = tempfile.mkstemp(dir=self._incoming)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        with self._keeping:
+            os.replace(name, self._path(index.hash))
+            self._record(index)
+
     def _record(self, index: Index) -> None:
         row = (index.hash, int(index.packed[-1]), index.hashes, index.packed.tobytes(), index.unpacked.tobytes())
         asked_for = [(chunk, index.hash) for chunk in map(index.chunk, range(index.chunks)) if hashes.asked_for(chunk)]
         with self._database.writing() as db:
-            db.execute("INSERT INTO xorbs VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(_PUT, row)
+            db.execute("DELETE FROM gone WHERE hash = ?", (index.hash,))
             db.executemany("INSERT OR IGNORE INTO chunks VALUES (?, ?)", asked_for)
+        self.index.cache_clear()
 
     def _load(self, xorb: bytes) -> Index:
         """The index of that xorb.
