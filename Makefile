@@ -9,7 +9,8 @@
 #   make types       mypy, strict
 #   make contracts   import-linter: who may import whom
 #   make docs        the documents' snippets and tables
-#   make check       all of the above
+#   make audit       the locked libraries against the known vulnerabilities; needs the network
+#   make check       all of the above but the audit
 #   make lock        write requirements/*.txt anew from pyproject.toml; make bench-lock those of the peers
 #   make clean       remove .venv and what tools left behind
 
@@ -30,7 +31,7 @@ BENCH_COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 $(addprefix
 	--custom-compile-command "make bench-lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long bench bench-long bench-lock lint format types contracts docs check lock clean
+.PHONY: help demo test long bench bench-long bench-lock lint format types contracts docs audit check lock clean
 .SECONDARY:
 
 help:
@@ -86,6 +87,10 @@ contracts: $(VENV)/.ready-dev
 
 docs: $(VENV)/.ready-dev
 	@$(BIN)/pytest $(ARGS) tests/test_docs.py tests/test_docs_hub.py
+
+# AUDIT=required fails where the service cannot be asked; else that is said, and the build goes on.
+audit: $(VENV)/.ready-dev
+	@$(BIN)/python .ci/audit.py requirements/dev.txt
 
 # The tests hold the documents too.
 check: lint types contracts test

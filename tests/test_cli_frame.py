@@ -24,11 +24,12 @@ from sealift.cli.main import sealift as sealift_group
 from sealift.cli.options import example, max_shard_size_option, memory_option, shared_options, workers_option
 from sealift.cli.output import Output
 from sealift.cli.progress import Lines, Stage, progress
-from sealift.cli.redact import Redaction, printable
+from sealift.cli.redact import printable
 from sealift.cli.signals import Interrupted, Signals
 from sealift.cli.units import duration_text, size_text
 from sealift.model.event import Advanced, Finished, Said, Started
 from sealift.model.problem import Problem
+from sealift.redact import Redaction
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "hf_" + "q7" * 17

@@ -14,7 +14,8 @@
     │   ├── AccessDenied        … a token, or a right that it lacks              6
     │   ├── DestinationChanged  … run again: another has changed it              6
     │   ├── DestinationBusy     … wait `retry_after_s`, and run again            6
-    │   └── AnswerLost          … look at the destination before anything else   6
+    │   ├── AnswerLost          … look at the destination before anything else   6
+    │   └── ContentMissing      … send again what is named: it is not there      6
     ├── IntegrityError          stop: bytes disagree                             7
     ├── MissingExtra            install the extra that is named                  8
     └── Stopped                 run the same command again                     130
@@ -28,21 +29,24 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from sealift.redact import cut
+
 
 class SealiftError(Exception):
     """Something went wrong that the reader of the message can act on.
 
     `hint` is the next thing to try; `fields` name the place (path, key,
-    shard, line …) for programs that read the error.
+    shard, line …) for programs that read the error. What looks like a secret
+    is cut out of message and hint, and out of addresses.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str = "", **fields: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.fields = {name: value for name, value in fields.items() if value is not None}
+        # What comes from outside is in a message as it came: an address may be signed, or hold a password.
+        self.message, self.hint = cut(message), cut(hint)
+        super().__init__(self.message)
+        self.fields = {name: _harmless(value) for name, value in fields.items() if value is not None}
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -60,6 +64,11 @@ class SealiftError(Exception):
             "exit_code": self.exit_code,
             **self.fields,
         }
+
+
+def _harmless(value: Any) -> Any:
+    """The value of a field; an address without what signs or opens it. Paths and names stay as they are."""
+    return cut(value) if isinstance(value, str) and "://" in value else value
 
 
 def _rebuild(kind: type[SealiftError], message: str, hint: str, fields: dict[str, Any]) -> SealiftError:
@@ -130,6 +139,10 @@ class DestinationBusy(DestinationError):
 
 class AnswerLost(DestinationError):
     """A commit was sent and no answer came: it may have taken effect, or may still; `job` marks its message."""
+
+
+class ContentMissing(DestinationError):
+    """Content that was staged is not at the destination, or not any more; `paths` are those it was staged under."""
 
 
 class IntegrityError(SealiftError):

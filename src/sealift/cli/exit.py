@@ -19,9 +19,10 @@ import click
 
 from sealift import errors
 from sealift.cli.output import coloured, print_json, talk
-from sealift.cli.redact import Redaction, printable
+from sealift.cli.redact import printable
 from sealift.cli.signals import Interrupted, Signals
 from sealift.errors import DestinationError, RequestError, SealiftError, Stopped
+from sealift.redact import Redaction
 
 READER_GONE = 128 + signal.SIGPIPE
 

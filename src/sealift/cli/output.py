@@ -21,8 +21,9 @@ from typing import Any, Self
 import click
 
 from sealift import __version__
-from sealift.cli.redact import Redaction, printable
+from sealift.cli.redact import printable
 from sealift.errors import RequestError
+from sealift.redact import Redaction
 
 LOGGER = "sealift"
 

@@ -6,10 +6,13 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 
+from sealift.errors import IntegrityError
 from sealift.model.entry import Entry
 from sealift.ports import Reads
 
 SLICE = 4 << 20
+AT_ONCE = 256 << 20
+"""The most bytes that are read at once: the manifest of 100,000 shards has some 120 million."""
 
 
 def pieces(reads: Reads, entry: Entry, slice_bytes: int = SLICE) -> Iterator[memoryview]:
@@ -35,8 +38,18 @@ def sha256(reads: Reads, entry: Entry, passed: Callable[[int], None]) -> str:
     return digest.hexdigest()
 
 
-def whole(reads: Reads, entry: Entry) -> bytes:
-    """All bytes of the entry. For small ones."""
+def whole(reads: Reads, entry: Entry, most: int = AT_ONCE) -> bytes:
+    """All bytes of the entry. For small ones: manifest, card, tables of a demo.
+
+    Raises:
+        IntegrityError: it has more than `most` bytes, and so is none of them.
+    """
+    if entry.size > most:
+        raise IntegrityError(
+            f"{entry.path} has {entry.size} bytes, {most} are the most for a file of its kind",
+            hint="look at what it is, and who wrote it",
+            path=entry.path,
+        )
     data = bytearray(entry.size)
     if data:
         reads.read_into(entry, 0, memoryview(data))

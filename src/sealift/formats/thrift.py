@@ -7,6 +7,7 @@ are int, bool, bytes (also for a double: its 8), a struct, for a list or set (ki
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sealift.errors import IntegrityError
@@ -16,6 +17,8 @@ BOOL = TRUE
 
 Field = tuple[int, Any]
 Struct = dict[int, Field]
+Wanted = Mapping[int, Any]
+"""The fields that are wanted of a struct, each with those that are wanted of what is in it (None: all of it)."""
 
 MAX_DEPTH = 32
 MAX_VALUES = 2_000_000
@@ -24,16 +27,28 @@ _BITS = {I16: 16, I32: 32, I64: 64}
 _RAW = {BYTE: 1, DOUBLE: 8, UUID: 16}
 
 
-def decode(data: bytes | memoryview, start: int = 0, *, max_values: int = MAX_VALUES) -> tuple[Struct, int]:
-    """The struct that begins at `start`, and where it ends.
+class Unended(IntegrityError):
+    """The bytes end before the struct does: with more of them it may be one."""
 
-    Memory and time are bounded by `max_values`, whatever the bytes say.
+
+def decode(
+    data: bytes | memoryview,
+    start: int = 0,
+    *,
+    wanted: Wanted | None = None,
+    max_values: int = MAX_VALUES,
+    max_kept: int = MAX_VALUES,
+) -> tuple[Struct, int]:
+    """The struct that begins at `start`, and where it ends; of its fields only the `wanted` ones, if some are named.
+
+    Time is bounded by `max_values`, memory by `max_kept`, whatever the bytes say: some 100 bytes for each value kept.
 
     Raises:
-        IntegrityError: the bytes are no struct, end too early, nest too deep or hold more values than that.
+        Unended: the bytes end too early.
+        IntegrityError: the bytes are no struct, nest too deep or hold more values than that.
     """
-    decoder = _Decoder(data, start, max_values)
-    return decoder.struct(MAX_DEPTH), decoder.position
+    decoder = _Decoder(data, start, max_values, max_values if wanted is None else max_kept)
+    return decoder.struct(MAX_DEPTH, wanted), decoder.position
 
 
 def encode(struct: Struct) -> bytes:
@@ -72,14 +87,15 @@ def get_list(struct: Struct, field: int, kind: int) -> list[Any]:
 class _Decoder:
     """Walks the bytes once; every count is checked before anything is made of it."""
 
-    __slots__ = ("data", "position", "values")
+    __slots__ = ("data", "kept", "position", "values")
 
-    def __init__(self, data: bytes | memoryview, position: int, values: int) -> None:
+    def __init__(self, data: bytes | memoryview, position: int, values: int, kept: int) -> None:
         self.data = data
         self.position = position
         self.values = values
+        self.kept = kept
 
-    def struct(self, depth: int) -> Struct:
+    def struct(self, depth: int, wanted: Wanted | None) -> Struct:
         fields: Struct = {}
         number = 0
         while header := self.byte():
@@ -88,10 +104,40 @@ class _Decoder:
             if number in fields or not -32768 <= number <= 32767:
                 raise _bad(f"field {number} twice or out of range", self.position)
             self.spend(1)
-            fields[number] = (BOOL, kind == TRUE) if kind in (TRUE, FALSE) else (kind, self.value(kind, depth - 1))
+            if wanted is not None and number not in wanted:
+                if kind not in (TRUE, FALSE):
+                    self.skip(kind, depth - 1)
+                continue
+            self.keep(1)
+            inner = None if wanted is None else wanted[number]
+            value = kind == TRUE if kind in (TRUE, FALSE) else self.value(kind, depth - 1, inner)
+            fields[number] = (BOOL if kind == FALSE else kind, value)
         return fields
 
-    def value(self, kind: int, depth: int) -> Any:
+    def skip(self, kind: int, depth: int) -> None:
+        """Pass over a value; nothing is made of it."""
+        if kind in _BITS:
+            self.integer(_BITS[kind])
+        elif kind == BINARY:
+            self.over(self.varint())
+        elif kind == STRUCT and depth > 0:
+            self.struct(depth, {})
+        elif kind in (LIST, SET) and depth > 0:
+            element, count = self.begin_items()
+            for _ in range(count):
+                self.skip_element(element, depth)
+        elif kind == MAP and depth > 0:
+            key, value, count = self.begin_pairs()
+            for _ in range(count):
+                self.skip_element(key, depth)
+                self.skip_element(value, depth)
+        else:
+            self.value(kind, depth, None)  # of a few bytes, or an error
+
+    def skip_element(self, kind: int, depth: int) -> None:
+        self.over(1) if kind in (TRUE, FALSE) else self.skip(kind, depth - 1)
+
+    def value(self, kind: int, depth: int, wanted: Wanted | None) -> Any:
         if kind in _BITS:
             return self.integer(_BITS[kind])
         if kind == BINARY:
@@ -99,52 +145,71 @@ class _Decoder:
         if depth <= 0:
             raise _bad("nested too deep", self.position)
         if kind == STRUCT:
-            return self.struct(depth)
+            return self.struct(depth, wanted)
         if kind in (LIST, SET):
-            return self.items(depth)
+            return self.items(depth, wanted)
         if kind == MAP:
             return self.pairs(depth)
         if kind in _RAW:
             return self.raw(_RAW[kind])
         raise _bad(f"no kind {kind}", self.position)
 
-    def element(self, kind: int, depth: int) -> Any:
-        return self.byte() == TRUE if kind in (TRUE, FALSE) else self.value(kind, depth - 1)
+    def element(self, kind: int, depth: int, wanted: Wanted | None) -> Any:
+        return self.byte() == TRUE if kind in (TRUE, FALSE) else self.value(kind, depth - 1, wanted)
 
-    def items(self, depth: int) -> tuple[int, list[Any]]:
+    def items(self, depth: int, wanted: Wanted | None) -> tuple[int, list[Any]]:
+        kind, count = self.begin_items()
+        self.keep(count)
+        return kind, [self.element(kind, depth, wanted) for _ in range(count)]
+
+    def begin_items(self) -> tuple[int, int]:
         header = self.byte()
         count = header >> 4 if header >> 4 < 15 else self.varint()
         self.spend(count)
-        kind = header & 15
-        return kind, [self.element(kind, depth) for _ in range(count)]
+        return header & 15, count
 
     def pairs(self, depth: int) -> tuple[int, int, list[tuple[Any, Any]]]:
+        key, value, count = self.begin_pairs()
+        self.keep(count)
+        return key, value, [(self.element(key, depth, None), self.element(value, depth, None)) for _ in range(count)]
+
+    def begin_pairs(self) -> tuple[int, int, int]:
         count = self.varint()
         if not count:
-            return 0, 0, []
+            return 0, 0, 0
         self.spend(count)
         kinds = self.byte()
-        key, value = kinds >> 4, kinds & 15
-        return key, value, [(self.element(key, depth), self.element(value, depth)) for _ in range(count)]
+        return kinds >> 4, kinds & 15, count
 
     def spend(self, count: int) -> None:
         self.values -= count
-        if self.values < 0 or count > len(self.data) - self.position:
+        if self.values < 0:
             raise _bad(f"{count} values where there cannot be so many", self.position)
+        if count > len(self.data) - self.position:
+            raise _bad(f"{count} values where there cannot be so many", self.position, Unended)
+
+    def keep(self, count: int) -> None:
+        self.kept -= count
+        if self.kept < 0:
+            raise _bad(f"{count} values more than can be held", self.position)
 
     def byte(self) -> int:
         try:
             byte = self.data[self.position]
         except IndexError:
-            raise _bad("the bytes end too early", self.position) from None
+            raise _bad("the bytes end too early", self.position, Unended) from None
         self.position += 1
         return byte
 
     def raw(self, length: int) -> bytes:
-        start, self.position = self.position, self.position + length
-        if self.position > len(self.data):
-            raise _bad("the bytes end too early", start)
+        start = self.position
+        self.over(length)
         return bytes(self.data[start : self.position])
+
+    def over(self, length: int) -> None:
+        if length > len(self.data) - self.position:
+            raise _bad("the bytes end too early", self.position, Unended)
+        self.position += length
 
     def varint(self) -> int:
         byte = self.byte()
@@ -166,8 +231,8 @@ class _Decoder:
         return (zigzag >> 1) ^ -(zigzag & 1)
 
 
-def _bad(what: str, position: int) -> IntegrityError:
-    return IntegrityError(f"damaged thrift at byte {position}: {what}", hint="fetch the file again, or pack it again")
+def _bad(what: str, position: int, kind: type[IntegrityError] = IntegrityError) -> IntegrityError:
+    return kind(f"damaged thrift at byte {position}: {what}", hint="fetch the file again, or pack it again")
 
 
 def varint(number: int) -> bytes:

@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sealift.errors import IntegrityError
+from sealift.model.path import unfit
 from sealift.model.receipt import Receipt
 
 FORMAT = 1
@@ -18,6 +19,8 @@ PATH = f"{FOLDER}/manifest.json"
 REJECTS = f"{FOLDER}/rejects.parquet"
 INDEX_FOLDER = f"{FOLDER}/index"
 CARD = "README.md"
+ATTRIBUTES = ".gitattributes"
+"""Git's own file, with the Hub's rules of what is large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def read_manifest(data: bytes) -> Manifest:
                 path=PATH,
             )
         found: Manifest = _typed(Manifest, {name: value for name, value in said.items() if name != "format"})
-        _check_paths([shard.path for shard in found.shards] + [file.path for file in found.files])
+        _check_paths(found)
         _check_places(found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
@@ -166,9 +169,19 @@ def _check_places(found: Manifest) -> None:
         raise ValueError(f"{strays[0]} is of a config or split that it does not have")
 
 
-def _check_paths(paths: list[str]) -> None:
-    if len(set(paths)) < len(paths):
+def _check_paths(found: Manifest) -> None:
+    """What the manifest names, an update deletes and a reader writes to a disk: so each file has a path of its kind."""
+    roles = [(shard.path, "shard") for shard in found.shards] + [(file.path, file.role) for file in found.files]
+    if len({path for path, _ in roles}) < len(roles):
         raise ValueError("it names a file twice")
-    for path in paths:
-        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
-            raise ValueError(f"{path!r} leads out of the dataset")
+    for path, role in roles:
+        if wrong := unfit(path):
+            raise ValueError(f"{path!r} cannot be a file of it: {wrong}")
+        if not _has_place(path, role):
+            raise ValueError(f"{path!r} cannot be a file of the role {role!r}")
+
+
+def _has_place(path: str, role: str) -> bool:
+    own = path in (CARD, ATTRIBUTES) or path.split("/")[0] == FOLDER
+    places = {"card": path == CARD, "rejects": path == REJECTS, "index": path.startswith(f"{INDEX_FOLDER}/")}
+    return places.get(role, not own)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sealift.formats.index import index_paths
 from sealift.model import manifest
+from sealift.model.path import clashes, unfit
 from sealift.model.plan import Also, Config, PlannedShard
 from sealift.model.problem import Problem
 from sealift.plan.resolve import Resolved
@@ -59,6 +60,7 @@ def against_limits(
     paths: Sequence[str], shards: Sequence[PlannedShard], configs: Sequence[Config], splits: Sequence[str]
 ) -> Iterator[Problem]:
     """What the Hub would refuse (errors) or serve badly (warnings)."""
+    yield from _names(paths)
     for folder, count in folder_counts(paths).items():
         if count >= FOLDER_ENTRIES:
             yield Problem(
@@ -100,6 +102,24 @@ def against_limits(
                 f"{len(config.columns)} columns in `{config.name}`; the viewer shows {COLUMNS}",
                 "use lists or structs",
             )
+
+
+def _names(paths: Sequence[str]) -> Iterator[Problem]:
+    """Names that readers' machines cannot have, or not side by side."""
+    for path in paths:
+        if wrong := unfit(path):
+            yield Problem("path-unfit", f"no file can be published there: {wrong}", place=path, remedy="rename it")
+    found = dict.fromkeys(clashes(paths))
+    if found:
+        ours = {manifest.FOLDER, manifest.CARD, manifest.ATTRIBUTES}
+        yield Problem(
+            "paths-clash",
+            "names that differ only in case or in the form of Unicode: on many machines one takes the other's place",
+            place=", ".join(f"{one} and {other}" for one, other in list(found)[:5]),
+            remedy="rename one of them",
+            severity="error" if any(ours & {*pair} for pair in found) else "warning",
+            count=len(found),
+        )
 
 
 def row_groups(largest: int, row_group_bytes: int) -> Iterator[Problem]:

@@ -9,13 +9,15 @@ import pyarrow.compute as pc
 
 from sealift.model.column import MediaColumn
 from sealift.model.entry import LEADING_DOT
+from sealift.model.path import OUTSIDE
 from sealift.plan.notes import Notes
 from sealift.spec import Spec
 
 REFS = pa.schema([("row", pa.int64()), ("element", pa.int32()), ("path", pa.string()), ("split", pa.string())])
 """A reference: the row's number, the cell's place in a list (-1 for a single cell), the path, and the row's split."""
 
-OUTSIDE = r"^/|(^|/)\.\.(/|$)|\x00"
+ODD = ("..", "\0", "\\", ":")
+"""What every path that leads out has in it, but those that begin with a slash."""
 
 Int64 = npt.NDArray[np.int64]
 
@@ -104,7 +106,7 @@ def note_outside(array: pa.Array, column: MediaColumn, key: pa.Array, notes: Not
     """Note the paths that lead out of the source."""
     rows, _, flat = places_of(array, column)
     # Nearly always there is none, and these are much faster than the expression.
-    if not (_any(pc.starts_with(flat, "/")) or any(_any(pc.match_substring(flat, odd)) for odd in ("..", "\0"))):
+    if not (_any(pc.starts_with(flat, "/")) or any(_any(pc.match_substring(flat, odd)) for odd in ODD)):
         return
     outside = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(flat, OUTSIDE), False)).to_pylist()
     notes.add(

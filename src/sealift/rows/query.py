@@ -20,6 +20,12 @@ ROW_FUNCTIONS = frozenset(
 )
 """Functions that may stand in FROM. The others read files, settings or memory, or run SQL that nobody has checked."""
 
+TELLING = frozenset({"current_setting", "getvariable", "json_serialize_plan", "sleep_ms", "write_log"}) | frozenset(
+    {"format_type", "get_block_size", "pg_get_constraintdef", "pg_get_viewdef"}
+)
+"""Functions of values that tell of settings or of where tables lie on this machine, or that do more than to answer;
+the latter four are macros over DuckDB's catalogue."""
+
 ONE_SELECT = "write one SELECT (WITH …, FROM … and VALUES … are fine); sealift itself writes the files"
 
 
@@ -82,8 +88,9 @@ def _refuse_reaching_out(tree: Node, own: frozenset[str]) -> None:
 
 def _beyond(node: Node, own: frozenset[str]) -> str:
     """What this node reads beside tables: settings, DuckDB's own tables, what a function in FROM gives; '' if none."""
-    if node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() == "current_setting":
-        return "current_setting(…)"
+    if node.get("class") == "FUNCTION":
+        called = str(node.get("function_name", "")).lower()
+        return f"{called}(…)" if called in TELLING else ""
     if node.get("type") == "TABLE_FUNCTION":
         called = str(node["function"].get("function_name", "")).lower()
         return "" if called in ROW_FUNCTIONS else f"{called}(…)"

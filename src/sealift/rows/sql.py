@@ -160,7 +160,11 @@ class Session:
         return said
 
     def _tables_hint(self) -> str:
-        lines = [f"  {engine.plain_name(name)}({_listed(found)})" for name, found in self.columns().items()]
+        try:
+            known = self.columns()
+        except duckdb.Error:  # a table's file is not what it was
+            known = {}
+        lines = [f"  {engine.plain_name(name)}({_listed(found)})" for name, found in known.items()]
         return "the query can use:\n" + "\n".join(lines) if lines else "name tables under tables:, and use files"
 
 

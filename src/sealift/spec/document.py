@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ SHORT = 4
 """A variable's value of fewer characters is hidden where it stands as a word of its own, a longer one anywhere."""
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 TIME = "tag:yaml.org,2002:timestamp"
+MOST_BYTES = 4 << 20
+"""More bytes than this are no spec either, nor are they looked at."""
 MOST_VALUES = 100_000
 """More values than this are no spec that a person wrote: aliases of aliases can say billions in a few lines."""
 
@@ -70,26 +73,27 @@ def read_document(file: Path, environment: Mapping[str, str]) -> Document:
     never appear in an error.
 
     Raises:
-        SpecError: it cannot be read, is no YAML, names a key twice, or a variable that is not set.
+        SpecError: it cannot be read, is no YAML or far too much of it, names a key twice, or a variable that is not
+            set.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = _text(file)
+    except (OSError, ValueError) as error:
         raise SpecError(f"{file}: cannot be read ({_reason(error)})", hint="check the path", file=str(file)) from error
+    reading = _Reading(file)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise SpecError(
+                f"{file}: a spec is a mapping of keys to values", hint="see `sealift init --help`", file=str(file)
+            )
+        raw = reading.value(node, (), ())
+        filling = _Filling(file, reading.places, environment)
+        data = filling.value(raw, ())
     except yaml.YAMLError as error:
         raise _not_yaml(file, error) from error
     except RecursionError as error:
         raise SpecError(f"{file}: nested too deeply", hint="a spec has few levels", file=str(file)) from error
-    if not isinstance(node, yaml.MappingNode):
-        raise SpecError(
-            f"{file}: a spec is a mapping of keys to values", hint="see `sealift init --help`", file=str(file)
-        )
-    reading = _Reading(file)
-    raw = reading.value(node, (), ())
-    filling = _Filling(file, reading.places, environment)
-    data = filling.value(raw, ())
     return Document(str(file), data, raw, reading.places, frozenset(filling.filled), filling.variables)
 
 
@@ -101,8 +105,8 @@ def read_environment_file(file: Path) -> dict[str, str]:
     """
     found = {}
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = _text(file).splitlines()
+    except (OSError, ValueError) as error:
         raise SpecError(
             f"{file}: cannot be read ({_reason(error)})", hint="check --env-file", file=str(file)
         ) from error
@@ -120,6 +124,19 @@ def read_environment_file(file: Path) -> dict[str, str]:
             value = value[1:-1]
         found[name.strip()] = value
     return found
+
+
+def _text(file: Path) -> str:
+    """The text of the file.
+
+    Raises:
+        OSError, ValueError: it cannot be read, is not UTF-8, or is longer than any spec.
+    """
+    with file.open("rb") as opened:
+        data = opened.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES} bytes")
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -253,4 +270,6 @@ def _not_yaml(file: Path, error: yaml.YAMLError) -> SpecError:
 
 
 def _reason(error: Exception) -> str:
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "it is not UTF-8 text"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)

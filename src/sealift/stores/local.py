@@ -1,4 +1,4 @@
-"""A folder on this machine as a source."""
+"""A folder on this machine as a source, out of which no path and no link leads, whatever happens to it meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from sealift.errors import RequestError, SourceChanged, SourceError, SourceMissing
 from sealift.model.entry import Entry
+from sealift.model.path import leads_out
 from sealift.stores.local_listing import inside, listing
+from sealift.stores.local_opened import Opener
 
 
 @dataclass(frozen=True)
@@ -45,37 +47,27 @@ class LocalFolder:
             SourceMissing: it is gone, or may not be read.
             SourceChanged: its size or modification time differs, or it ended early.
         """
-        try:
-            file = os.open(f"{self.root}/{entry.path}", os.O_RDONLY)
-            try:
-                whole = _fill(file, offset, view)
-                # After the bytes: a change while they were read counts, too.
-                state = os.fstat(file)
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise _gone(entry, error) from error
-        if not whole or state.st_size != entry.size or entry.version not in (None, str(state.st_mtime_ns)):
-            raise _changed(entry, state)
+        with Opener(str(self.root)) as opener:
+            _read(opener, entry, offset, view)
 
     def read_all(self, entries: Sequence[Entry], views: Sequence[memoryview]) -> None:
         """Fill each view with a whole file; see `read_into`.
 
         A file costs four system calls, and next to nothing besides: with small files this loop is the hottest there is.
         """
-        root = f"{self.root}/"
-        for entry, view in zip(entries, views, strict=True):
-            try:
-                file = os.open(root + entry.path, os.O_RDONLY)
+        with Opener(str(self.root)) as opener:
+            for entry, view in zip(entries, views, strict=True):
                 try:
-                    count = os.readv(file, (view,))
-                    state = os.fstat(file)
-                finally:
-                    os.close(file)
-            except OSError as error:
-                raise _gone(entry, error) from error
-            if not count == state.st_size == entry.size or entry.version not in (None, str(state.st_mtime_ns)):
-                self.read_into(entry, 0, view)  # which knows what to say, or that the file came in parts
+                    file = opener.open(entry.path)
+                    try:
+                        count = os.readv(file, (view,))
+                        state = os.fstat(file)
+                    finally:
+                        os.close(file)
+                except OSError as error:
+                    raise _gone(entry, error) from error
+                if not count == state.st_size == entry.size or entry.version not in (None, str(state.st_mtime_ns)):
+                    _read(opener, entry, 0, view)  # which knows what to say, or that the file came in parts
 
     @contextmanager
     def local_file(self, path: str) -> Iterator[str]:
@@ -85,7 +77,7 @@ class LocalFolder:
             RequestError: the path leads out of the folder, by `..` or by a link.
             SourceMissing: there is no such file.
         """
-        if os.path.isabs(path) or ".." in Path(path).parts or "\0" in path:
+        if leads_out(path):
             raise RequestError(f"{path!r} leads out of the source", hint="name files below `from:`", path=path)
         file = self.root / path
         if not file.is_file():
@@ -97,6 +89,21 @@ class LocalFolder:
                 path=path,
             )
         yield str(file)
+
+
+def _read(opener: Opener, entry: Entry, offset: int, view: memoryview) -> None:
+    try:
+        file = opener.open(entry.path)
+        try:
+            whole = _fill(file, offset, view)
+            # After the bytes: a change while they were read counts, too.
+            state = os.fstat(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise _gone(entry, error) from error
+    if not whole or state.st_size != entry.size or entry.version not in (None, str(state.st_mtime_ns)):
+        raise _changed(entry, state)
 
 
 def _fill(file: int, offset: int, view: memoryview) -> bool:

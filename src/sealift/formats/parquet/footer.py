@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,24 @@ from sealift.formats.parquet.metadata import MAGIC, OPTIONAL, REPEATED, Chunk, E
 MAX_FOOTER = 64 << 20
 MAX_FOOTER_VALUES = 16_000_000
 """Some 60 for each column of each row group: 2,000 columns in 130 row groups."""
+MAX_FOOTER_KEPT = 2_500_000
+"""Of these, some 8 are looked at."""
 MAX_SCHEMA_DEPTH = 64
+MAX_PATH = 16 << 10
+MAX_PATHS = 64 << 20
+"""Characters that the paths of all leaves have together: a long name may stand before a million short ones."""
+MAX_ROWS = 1 << 48
+WANTED = {
+    File.SCHEMA: dict.fromkeys((Element.TYPE, Element.REPETITION, Element.NAME, Element.CHILDREN)),
+    File.ROWS: None,
+    File.GROUPS: {
+        Group.CHUNKS: {
+            Chunk.META: dict.fromkeys((Meta.CODEC, Meta.VALUES, Meta.STORED, Meta.DATA, Meta.DICTIONARY)),
+        },
+        Group.ROWS: None,
+    },
+    File.METADATA: None,
+}
 TAIL = 64 << 10
 
 
@@ -65,7 +82,8 @@ def read_footer(read: Read, size: int) -> Footer:
     """The footer of the file of `size` bytes, from one or two reads at its end and one of its first bytes.
 
     Raises:
-        IntegrityError: it is no Parquet file, or its footer is damaged, larger than 64 MiB, or points out of the file.
+        IntegrityError: it is no Parquet file, or its footer is damaged, larger than 64 MiB, points out of the file or
+            to the same bytes twice, or counts more rows than there can be.
     """
     if size < 12 or exactly(read, 0, 4, size) != MAGIC:
         raise _damaged("it does not begin as a Parquet file")
@@ -75,13 +93,36 @@ def read_footer(read: Read, size: int) -> Footer:
         raise _damaged("it does not end as a Parquet file")
     start = size - 8 - length
     data = tail[-8 - length : -8] if length + 8 <= len(tail) else exactly(read, start, length, size)
-    struct, _ = thrift.decode(data, max_values=MAX_FOOTER_VALUES)
-    leaves = tuple(_leaves(thrift.get_list(struct, File.SCHEMA, thrift.STRUCT)))
+    try:
+        struct, _ = thrift.decode(data, wanted=WANTED, max_values=MAX_FOOTER_VALUES, max_kept=MAX_FOOTER_KEPT)
+    except thrift.Unended as error:
+        raise _damaged("its footer ends too early") from error
+    leaves = tuple(_within(_leaves(thrift.get_list(struct, File.SCHEMA, thrift.STRUCT))))
     groups = tuple(_groups(thrift.get_list(struct, File.GROUPS, thrift.STRUCT), leaves, start))
+    _check_apart(groups)
     rows = thrift.get(struct, File.ROWS, thrift.I64)
     if rows != sum(group.rows for group in groups):
         raise _damaged(f"it counts {rows} rows, its row groups {sum(group.rows for group in groups)}")
     return Footer(size, start, rows, leaves, groups, _metadata(struct))
+
+
+def _within(leaves: Iterator[Leaf]) -> Iterator[Leaf]:
+    """The leaves, as long as their paths fit into memory."""
+    left = MAX_PATHS
+    for leaf in leaves:
+        left -= len(leaf.path)
+        if left < 0:
+            raise _damaged("the names of its columns are too long")
+        yield leaf
+
+
+def _check_apart(groups: Iterable[RowGroup]) -> None:
+    """See that no byte is of two columns: a file of a few MB could be read for days."""
+    reached = 0
+    for start, end in sorted((one.start, one.end) for group in groups for one in group.chunks if one.end > one.start):
+        if start < reached:
+            raise _damaged(f"two columns share the bytes at {start}")
+        reached = end
 
 
 def _leaves(elements: list[thrift.Struct]) -> Iterator[Leaf]:
@@ -100,6 +141,8 @@ def _branch(rest: Iterator[thrift.Struct], parent: str, definition: int, repetit
     definition += kind in (OPTIONAL, REPEATED)
     repetition += kind == REPEATED
     path = parent + thrift.get(element, Element.NAME, thrift.BINARY).decode("utf-8", "replace")
+    if len(path) > MAX_PATH:
+        raise _damaged(f"a column's name has {len(path)} characters")
     if children := _children(element):
         for _ in range(children):
             yield from _branch(rest, f"{path}.", definition, repetition, depth - 1)
@@ -116,9 +159,12 @@ def _groups(structs: list[thrift.Struct], leaves: tuple[Leaf, ...], end: int) ->
     for number, struct in enumerate(structs):
         rows = thrift.get(struct, Group.ROWS, thrift.I64)
         chunks = thrift.get_list(struct, Group.CHUNKS, thrift.STRUCT)
-        if rows < 0 or len(chunks) != len(leaves):
+        if not 0 <= rows <= MAX_ROWS - first or len(chunks) != len(leaves):
             raise _damaged(f"row group {number} has {rows} rows and {len(chunks)} of {len(leaves)} columns")
-        yield RowGroup(first, rows, tuple(_chunk(leaf, chunk, end) for leaf, chunk in zip(leaves, chunks, strict=True)))
+        found = tuple(_chunk(leaf, chunk, end) for leaf, chunk in zip(leaves, chunks, strict=True))
+        if any(chunk.values < rows for chunk in found):
+            raise _damaged(f"row group {number} has {rows} rows, and a column with fewer values")
+        yield RowGroup(first, rows, found)
         first += rows
 
 

@@ -34,17 +34,26 @@ def read_head(source: PageBytes, position: int, end: int) -> Head:
     Raises:
         IntegrityError: there is no header, or one of a page that is not plain, or that does not fit.
     """
+    header, start = read_header(source, position, end)
+    return _checked(header, start, end)
+
+
+def read_header(source: PageBytes, position: int, end: int) -> tuple[thrift.Struct, int]:
+    """The header of a page of any kind, as it stands there, and where it ends.
+
+    Raises:
+        IntegrityError: there is none.
+    """
     length = HEAD_BYTES
     while True:
         data = bytes(source.range(position, min(length, end - position)))
         try:
             header, used = _few_numbers(data) or thrift.decode(data, max_values=MAX_HEADER_VALUES)
-            break
-        except IntegrityError:
+            return header, position + used
+        except thrift.Unended as error:
             if len(data) < length or length >= MAX_HEAD_BYTES:
-                raise
+                raise IntegrityError(error.message) from error
             length *= 16
-    return _checked(header, position + used, end)
 
 
 def _few_numbers(data: bytes) -> tuple[thrift.Struct, int] | None:
@@ -70,6 +79,8 @@ def _numbers(data: bytes, position: int, depth: int) -> tuple[thrift.Struct, int
                 value |= (byte & 127) << shift
                 shift += 7
                 position += 1
+                if shift > 28:  # a number of 5 bytes at most
+                    return None
             value |= byte << shift
             position += 1
             if value >> 32:

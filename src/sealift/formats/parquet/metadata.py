@@ -6,7 +6,9 @@ MAGIC = b"PAR1"
 BYTE_ARRAY = 6
 UNCOMPRESSED, ZSTD = 0, 6
 PLAIN, RLE = 0, 3
-DATA_PAGE, DATA_PAGE_V2 = 0, 3
+PLAIN_DICTIONARY, RLE_DICTIONARY = 2, 8
+DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, BYTE_STREAM_SPLIT = 5, 6, 9
+DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 1, 2, 3
 OPTIONAL, REPEATED = 1, 2
 MAX_PAGE = 2**31 - 1
 """A page's size is a signed 32-bit integer."""
@@ -64,7 +66,13 @@ class Encoding:
 class Page:
     """PageHeader."""
 
-    TYPE, BYTES, STORED, V1, V2 = 1, 2, 3, 5, 8
+    TYPE, BYTES, STORED, V1, DICTIONARY, V2 = 1, 2, 3, 5, 7, 8
+
+
+class Dictionary:
+    """DictionaryPageHeader."""
+
+    VALUES = 1
 
 
 class V1:

@@ -14,6 +14,9 @@ from sealift.formats.parquet.footer import Footer, LeafChunk
 from sealift.formats.parquet.heads import Head, read_head
 from sealift.formats.parquet.metadata import BYTE_ARRAY, UNCOMPRESSED
 
+MAX_EMPTY_PAGES = 1000
+"""Pages without a value that are passed over in a column chunk: no writer needs one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CellPage:
@@ -84,10 +87,13 @@ class _Walk:
             raise IntegrityError(
                 f"its pages {what}; cells lie in the file as they are only in plain, uncompressed ones"
             )
-        position, values = chunk.start, 0
+        position, values, empty = chunk.start, 0, 0
         while position < chunk.end:
             head = read_head(self._source, position, chunk.end)
             values += head.values
+            empty += not head.values
+            if empty > MAX_EMPTY_PAGES or values > chunk.values:
+                raise IntegrityError(f"its pages hold {values} values of {chunk.values}, and {empty} hold none")
             yield self._page(head)
             position = head.end
         if values != chunk.values or self._row + 1 != self._group.first_row + self._group.rows:
