@@ -210,7 +210,7 @@ def test_the_facts_of_a_tree_are_a_listing() -> None:
         (429, {"RateLimit": '"api";r=12;t=54', "Retry-After": "7"}, 7),
         (429, {"RateLimit": '"api";r=12;t=54'}, None),
         (503, {"Retry-After": "0"}, 1),
-        (503, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        (503, {"Retry-After": "Fri, 21 Oct 2016 07:28:00 GMT"}, 1),
     ],
 )
 def test_the_hub_says_how_long_to_wait(status: int, headers: dict[str, str], seconds: float | None) -> None:

@@ -15,6 +15,7 @@ from tests.hubs import Hub, start_hub
 from sealift.errors import (
     AccessDenied,
     AnswerLost,
+    ContentMissing,
     DestinationBusy,
     DestinationChanged,
     DestinationError,
@@ -209,14 +210,14 @@ class TestCommitting:
         assert repository.contents() == {"README.md": b"# words\n", "old/00/new.txt": b"new"}
 
     def test_content_that_the_hub_has_lost_is_named(self, repository: Repository) -> None:
-        """A commit that names what is not there is refused whole, and the error says which file."""
+        """A commit that names what is not there is refused whole, and the error says which file is to be sent again."""
         with repository.opened() as destination:
             destination.prepare()
             good = destination.stager.stage("a", writing(b"1"), hold=True)
             lost = Staged("b", 5, sha256="ab" * 32)
-            with pytest.raises(DestinationError, match=r"data/b\.parquet") as caught:
+            with pytest.raises(ContentMissing, match=r"data/b\.parquet") as caught:
                 destination.commit({"data/a": good, "data/b.parquet": lost}, [], "one is lost")
-        assert caught.value.fields["path"] == "data/b.parquet"
+        assert caught.value.fields["paths"] == ["b"]
         assert repository.contents() == {}
 
 
@@ -306,6 +307,12 @@ class TestLostAnswers:
         ):
             pass
         assert "HF_ENDPOINT" in caught.value.hint
+
+    def test_a_commit_that_was_never_sent_is_not_called_lost(self) -> None:
+        """Where there is no connection, nothing can have taken effect."""
+        client = HubClient(Place.parse("org/name", "http://127.0.0.1:9"), "hf_x", waits=(0.0,))
+        with pytest.raises(DestinationBusy, match="does not answer"):
+            land(client, Changes("p", "words", "", (), {}, frozenset()), "job/1")
 
 
 @contextmanager

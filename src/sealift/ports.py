@@ -164,6 +164,14 @@ class Destination(Reads, Lists, Protocol):
         """Look again: `revision`, listing and reads are those of the newest commit from now on."""
         ...
 
+    def check_number(self, files: int) -> None:
+        """See that so many files can be published there at once.
+
+        Raises:
+            RequestError: they cannot, with what to do.
+        """
+        ...
+
     def prepare(self) -> None:
         """Make the place, if it is not there yet, so that files can be staged. Repeating is safe.
 
@@ -179,8 +187,35 @@ class Destination(Reads, Lists, Protocol):
 
         Raises:
             DestinationChanged: the destination is no longer at `revision`; nothing was changed.
+            ContentMissing: content of staged files is not there any more; nothing was changed.
             DestinationError: it does not take the commit.
         """
+        ...
+
+    def landed(self, since: str | None) -> str | None:
+        """The newest commit of this job that came after the revision `since`; None if there is none.
+
+        Where there is no history it is the destination's name, if a commit was ended when it was opened.
+        """
+        ...
+
+    def missing(self, files: Iterable[Staged]) -> list[str]:
+        """The paths of the staged files that are not there any more, as far as the destination says."""
+        ...
+
+    def pin(self, files: Mapping[str, Staged]) -> str | None:
+        """Keep staged files from being collected until they are committed; repeating is safe.
+
+        Returns where they are kept, for people; None where nothing that is staged is ever collected.
+        """
+        ...
+
+    def unpin(self) -> None:
+        """What was kept by `pin` is not needed any more. Repeating is safe."""
+        ...
+
+    def mistrust(self) -> None:
+        """What is remembered of earlier uploads counts no more: stagers from now on send every byte."""
         ...
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from sealift.errors import DestinationError, IntegrityError, SourceMissing
+from sealift.errors import ContentMissing, DestinationError, IntegrityError, SourceMissing
 from sealift.formats.ranged import whole
 from sealift.model.entry import Entry
-from sealift.ports import LISTING, Destination, Sink
+from sealift.ports import LISTING, Destination, Sink, Staged
 from sealift.stores.local_destination import LocalDestination
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -39,6 +41,10 @@ class DestinationContract(ABC):
     @abstractmethod
     def opened(self) -> AbstractContextManager[Destination]:
         """The destination, to be used with `with`; the same one each time."""
+
+    @abstractmethod
+    def lose(self, destination: Destination) -> None:
+        """Let all that is staged and not committed be gone."""
 
     def published(self) -> dict[str, bytes]:
         with self.opened() as destination:
@@ -194,6 +200,49 @@ class DestinationContract(ABC):
             assert destination.revision == second
         assert not destination.work.exists()
 
+    def test_what_is_gone_is_named_before_anything_changes(self) -> None:
+        """A staged file that is not there any more: ContentMissing by the path it was staged under, and nothing is
+        changed. Sent again, with no regard to what is remembered of it, it can be committed."""
+        with self.opened() as destination:
+            put(destination, {"old": b"1"})
+            files = stage(destination, {"a": b"new a", "b": b"new b"})
+            assert destination.missing(files.values()) == []
+            self.lose(destination)
+            assert destination.missing(files.values()) in (["a", "b"], [])  # as far as it says
+            with pytest.raises(ContentMissing) as caught:
+                destination.commit({f"data/{path}": file for path, file in files.items()}, ["old"], "two files")
+            assert caught.value.fields["paths"] == ["a", "b"]
+            assert contents(destination) == {"old": b"1"}
+            destination.mistrust()
+            put(destination, {"a": b"new a", "b": b"new b"}, delete=["old"])
+        assert self.published() == {"a": b"new a", "b": b"new b"}
+
+    def test_what_is_pinned_is_committed_like_others(self) -> None:
+        """Pinning shows nothing to anybody, and can be repeated, as its end can; what it says where content may be
+        collected is a place for people."""
+        with self.opened() as destination:
+            destination.prepare()
+            files = stage(destination, {"a": b"1", "b": b"2"})
+            where = destination.pin({"a": files["a"]})
+            assert destination.pin(files) == where
+            if where is not None:
+                self.lose(destination)
+            assert contents(destination) == {}
+            destination.commit(files, [], "two files")
+            destination.unpin()
+            destination.unpin()
+        assert self.published() == {"a": b"1", "b": b"2"}
+
+    def test_finds_the_commit_of_its_job(self) -> None:
+        """Where there is a history: what came after the revision that is given."""
+        with self.opened() as destination:
+            destination.prepare()
+            base = destination.revision
+            assert destination.landed(base) is None
+            put(destination, {"x": b"1"})
+            assert destination.landed(base) == destination.revision
+            assert destination.landed(destination.revision) is None
+
     def test_reads_what_is_published(self) -> None:
         """`read_into` reads published files by range; what is not there is SourceMissing."""
         with self.opened() as destination:
@@ -208,9 +257,14 @@ class DestinationContract(ABC):
 def put(destination: Destination, files: dict[str, bytes], delete: Any = (), *, commit: bool = True) -> None:
     """Stage the files under their own paths and commit them."""
     destination.prepare()
-    staged = {path: destination.stager.stage(path, writing(data)) for path, data in files.items()}
+    staged = stage(destination, files)
     if commit:
         destination.commit(staged, delete, f"{len(files)} files")
+
+
+def stage(destination: Destination, files: dict[str, bytes]) -> dict[str, Staged]:
+    """The files, staged under their own paths."""
+    return {path: destination.stager.stage(path, writing(data)) for path, data in files.items()}
 
 
 def writing(*pieces: bytes | bytearray | memoryview) -> Callable[[Sink], None]:
@@ -239,6 +293,13 @@ class TestLocalDestination(DestinationContract):
 
     def opened(self) -> LocalDestination:
         return LocalDestination(self.root)
+
+    def kept(self) -> LocalDestination:
+        """For those who go on."""
+        return LocalDestination(self.root, keep=True)
+
+    def lose(self, destination: Destination) -> None:
+        shutil.rmtree(self.beside / "staged")
 
     def test_leaves_nothing_beside(self) -> None:
         """Once the destination is left, with an error or without, the folder beside it is gone."""
@@ -292,6 +353,70 @@ class TestLocalDestination(DestinationContract):
         with self.opened() as destination:
             assert list(self.beside.iterdir()) == [self.beside / "lock"]
             assert contents(destination) == {}
+
+    def test_what_is_staged_is_kept_for_those_who_go_on(self) -> None:
+        """Left by an error or killed, whole files are there for the next one, and half ones are not; what the run kept
+        for itself is gone."""
+        with pytest.raises(Broken), self.kept() as destination:
+            destination.work.mkdir()
+            staged = stage(destination, {"data/a": b"whole"})
+            raise Broken
+        assert {file.name for file in self.beside.iterdir()} == {"staged"}
+        killed(
+            f"""
+            destination = LocalDestination(Path({str(self.root)!r}), keep=True)
+            destination.__enter__()
+
+            def write(sink):
+                sink.write(b"half")
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            destination.stager.stage("other/y", write)
+            """
+        )
+        with self.kept() as destination:
+            there = [path.name for path in (self.beside / "staged").rglob("*") if path.is_file()]
+            assert (there, destination.missing(staged.values())) == (["a"], [])
+            destination.commit({"final": staged["data/a"]}, [], "gone on")
+        assert self.published() == {"final": b"whole"}
+        assert not self.beside.exists()
+
+    def test_what_no_commit_names_is_not_kept_after_it(self) -> None:
+        """A commit ends what was staged for it, also that of an earlier run that is not needed; and nothing is kept
+        for those who do not go on."""
+        with self.kept() as destination:
+            stage(destination, {"leftover": b"1"})
+        with self.kept() as destination:
+            put(destination, {"x": b"2"})
+            assert not (self.beside / "staged").exists()
+            stage(destination, {"leftover": b"1"})
+        with self.opened() as destination:
+            assert not (self.beside / "staged").exists()
+        assert not self.beside.exists()
+
+    def test_who_needs_nothing_more_leaves_nothing(self) -> None:
+        """A job that ends without a commit, since all is there, says so: what it staged goes."""
+        with self.kept() as destination:
+            stage(destination, {"leftover": b"1"})
+            destination.unpin()
+        assert not self.beside.exists()
+
+    @pytest.mark.parametrize("mode", [0o755, 0o777, None])
+    def test_what_is_staged_is_private_until_it_is_published(self, mode: int | None) -> None:
+        """Nobody else may look beside, whoever made that folder; what is published has the modes that files have."""
+        before = os.umask(0o022)
+        try:
+            if mode is not None:
+                self.beside.mkdir(parents=True)
+                self.beside.chmod(mode)
+            with self.opened() as destination:
+                staged = stage(destination, {"data/x": b"1"})
+                assert self.beside.stat().st_mode & 0o777 == 0o700
+                destination.commit(staged, [], "x")
+        finally:
+            os.umask(before)
+        assert (self.root / "data" / "x").stat().st_mode & 0o777 == 0o644
+        assert (self.root / "data").stat().st_mode & 0o777 == 0o755
 
     @pytest.mark.parametrize("steps", range(6))
     def test_a_commit_that_was_killed_is_finished(self, steps: int) -> None:
@@ -496,6 +621,7 @@ def interrupted(
                 destination.commit(dict(zip({new!r}, new)), {delete!r}, "new")
             except DestinationError as error:
                 assert "no right to" in str(error), error
+                destination.unpin()  # what the commit needs to be ended stays all the same
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -6,6 +6,7 @@ import pytest
 from tests.contracts.test_destination import DestinationContract
 from tests.hubs import Hub
 
+from sealift.ports import Destination
 from sealift.stores.hub import HubDestination, Place
 
 pytestmark = pytest.mark.usefixtures("own_xet_cache")
@@ -33,6 +34,9 @@ class HubContract(DestinationContract):
 
     def opened(self) -> HubDestination:
         return HubDestination(self.place, self.hub.token, staging=self.STAGING)
+
+    def lose(self, destination: Destination) -> None:
+        self.hub.collect()
 
 
 class TestByXet(HubContract):

@@ -6,19 +6,23 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Self
 
 import pyarrow as pa
 
-from sealift.errors import DestinationError
+from sealift.errors import ContentMissing, DestinationError
 from sealift.model.entry import Entry
 from sealift.ports import Staged
 from sealift.stores.local import LocalFolder
-from sealift.stores.local_stage import LocalStage, is_folder, remove_folders, translated
+from sealift.stores.local_stage import LocalStage, remove_halves, translated
+from sealift.stores.local_way import delete, goes_first, make_way
+
+PRIVATE = 0o700
+"""The mode of the folder beside; files in it have the modes that they are published with."""
 
 
 @dataclass
@@ -28,10 +32,15 @@ class LocalDestination:
     Staged files lie in `.<name>.sealift/` next to the folder, so that renaming never copies. The lock in there is held
     by the running process alone: one that died leaves nothing in the way. A commit is decided by one file in there,
     before the first rename; a run that ended in the middle of a commit is finished by the next one.
+
+    Nobody but the user may look into the folder beside. With `keep`, what is staged stays there until a commit, whoever
+    ends in between: for those who know, from a journal, what it is.
     """
 
     root: Path
+    keep: bool = False
     _lock: IO[str] | None = field(default=None, repr=False)
+    _ended: bool = field(default=False, init=False, repr=False)
 
     @property
     def beside(self) -> Path:
@@ -84,8 +93,9 @@ class LocalDestination:
                 _check(self.root, self.beside)
                 if self._decided.exists():
                     self._carry_out()
-                for left in ("staged", "work"):
-                    shutil.rmtree(self.beside / left, ignore_errors=True)
+                    self._ended = True
+                shutil.rmtree(self.work, ignore_errors=True)
+                self._clear_staged()
                 self._undecided.unlink(missing_ok=True)
         except BaseException:
             self.__exit__()
@@ -98,16 +108,24 @@ class LocalDestination:
         with suppress(BlockingIOError):
             ours = lock is not None and _held(lock)
         if lock is not None and ours:
-            shutil.rmtree(self.beside / "work", ignore_errors=True)
+            shutil.rmtree(self.work, ignore_errors=True)
             # What is staged for a commit that was decided and not ended is needed to end it.
             if not self._decided.exists():
-                shutil.rmtree(self.beside / "staged", ignore_errors=True)
+                self._clear_staged()
                 # The lock goes last: from then on the folder may be another's.
                 Path(lock.name).unlink(missing_ok=True)
         with suppress(OSError):
             self.beside.rmdir()
         if lock is not None:
             lock.close()
+
+    def _clear_staged(self) -> None:
+        """Remove what is staged; with `keep` only what is not whole, and folders in which nothing is."""
+        staged = self.stager.root
+        if self.keep:
+            remove_halves(staged)
+        else:
+            shutil.rmtree(staged, ignore_errors=True)
 
     def _take_lock(self) -> None:
         """Hold the lock beside, which is made, until it is closed.
@@ -117,7 +135,7 @@ class LocalDestination:
         """
         while True:
             try:
-                self.beside.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.beside.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
                 self._lock = open(self.beside / "lock", "w")  # noqa: SIM115 — it stays open as long as it is held
             except (FileExistsError, FileNotFoundError):
                 if self.beside.exists() and not self.beside.is_dir():
@@ -125,6 +143,7 @@ class LocalDestination:
                 continue  # the one before has just taken the folder away
             try:
                 if _held(self._lock):
+                    _make_private(self.beside)
                     return
             except BlockingIOError as error:
                 raise DestinationError(
@@ -143,6 +162,9 @@ class LocalDestination:
     def refresh(self) -> None:
         """A folder is always listed and read as it is."""
 
+    def check_number(self, files: int) -> None:
+        """A folder takes any number."""
+
     def prepare(self) -> None:
         """Opening has made all that is needed."""
 
@@ -151,17 +173,49 @@ class LocalDestination:
 
         A reader that looks in between may see some files new and some old; a Hub has one instant, a folder has not.
         Where a file becomes a folder, or a folder a file, what is to be deleted there goes just before what comes.
+        Staged files that were kept and are not named are removed.
 
         Raises:
+            ContentMissing: a staged file is not there, or not of its size; nothing was changed.
             DestinationError: a file that stays is in the way, and nothing was changed; or a file cannot be renamed or
                 deleted, and the next run goes on there.
         """
         with translated():
+            self._check_staged(files)
             decision = {"rename": {file.path: path for path, file in files.items()}, "delete": list(delete)}
-            _goes_first(self.root, files.keys(), set(decision["delete"]) - files.keys())
+            goes_first(self.root, files.keys(), set(decision["delete"]) - files.keys())
             self._undecided.write_text(json.dumps(decision), encoding="utf-8")
             os.replace(self._undecided, self._decided)
             self._carry_out()
+
+    def landed(self, since: str | None) -> str | None:
+        """The folder, if a commit that was decided before was carried out when it was opened."""
+        return self.name if self._ended else None
+
+    def missing(self, files: Iterable[Staged]) -> list[str]:
+        """The paths of those that are not there, or not of their size."""
+        return [file.path for file in files if _size(self.stager.root / file.path) != file.size]
+
+    def pin(self, files: Mapping[str, Staged]) -> None:
+        """Nobody collects what is staged beside a folder."""
+
+    def unpin(self) -> None:
+        """What is staged and not committed goes when the folder is left."""
+        self.keep = False
+
+    def mistrust(self) -> None:
+        """Every byte is written each time."""
+
+    def _check_staged(self, files: Mapping[str, Staged]) -> None:
+        staged, missing = self.stager.root, self.missing(files.values())
+        if missing:
+            shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+            raise ContentMissing(
+                f"{staged}: staged files are not there, or not whole, any more ({len(missing)}): {shown}; nothing was "
+                "published",
+                hint="run the same command again: it writes them again",
+                paths=missing,
+            )
 
     def _carry_out(self) -> None:
         """Do what was decided, or what is left of it. What comes is not deleted, whatever the list says."""
@@ -170,11 +224,13 @@ class LocalDestination:
         for name, path in decided["rename"].items():
             source, target = self.stager.root / name, self.root / path
             if source.exists():
-                _make_way(self.root, path, going)
+                make_way(self.root, path, going)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(source, target)
         for path in sorted(going):
-            _delete(self.root / path, self.root)
+            delete(self.root / path, self.root)
+        if self.keep:
+            shutil.rmtree(self.stager.root, ignore_errors=True)
         self._decided.unlink()
 
 
@@ -189,6 +245,21 @@ def _held(lock: IO[str]) -> bool:
         return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
     except FileNotFoundError:
         return False
+
+
+def _make_private(folder: Path) -> None:
+    """See that only its owner may look into it, whoever made it; as far as the file system knows of that."""
+    if folder.stat().st_mode & 0o077:
+        with suppress(PermissionError):
+            folder.chmod(PRIVATE)
+
+
+def _size(file: Path) -> int | None:
+    """The size of a file; None if it is not there."""
+    try:
+        return file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _check(root: Path, beside: Path) -> None:
@@ -207,68 +278,3 @@ def _check(root: Path, beside: Path) -> None:
         raise DestinationError(
             f"{root} may not be written to", hint="choose a folder that you may write to", path=str(root)
         )
-
-
-def _goes_first(root: Path, coming: Set[str], going: Set[str]) -> list[str]:
-    """What must be deleted before these files can come, all of it in `going`.
-
-    Raises:
-        DestinationError: something else is in the way; it is named.
-    """
-    first = sorted(_in_the_way(root, coming))
-    stays = [path for path in first if path not in going]
-    if stays:
-        raise DestinationError(
-            f"{root}: files are in the way that are not to be deleted ({len(stays)}): {', '.join(stays[:5])}",
-            hint="move them away, and run the same command again",
-            paths=stays[:100],
-        )
-    return first
-
-
-def _in_the_way(root: Path, coming: Set[str]) -> Iterator[str]:
-    """Files where the new ones need a folder, and whatever is in a folder where a new one must be."""
-    for folder in {str(parent) for path in coming for parent in PurePosixPath(path).parents if parent.name}:
-        place = root / folder
-        if folder in coming or (os.path.lexists(place) and not place.is_dir()):
-            yield folder
-    for path in coming:
-        if is_folder(root / path):
-            yield from (file.relative_to(root).as_posix() for file in _files(root / path))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All that is in a folder and below it, but for folders. A link is not followed."""
-    for one in folder.iterdir():
-        if is_folder(one):
-            yield from _files(one)
-        else:
-            yield one
-
-
-def _make_way(root: Path, path: str, going: Set[str]) -> None:
-    """Delete what one new file cannot come without. Folders that are empty then, or were before, go with it."""
-    for old in _goes_first(root, {path}, going):
-        (root / old).unlink()
-    remove_folders(root / path)
-
-
-def _delete(file: Path, root: Path) -> None:
-    """Remove a file, and folders that it leaves empty. It is gone, too, if a folder has its name, or a file its
-    folder's."""
-    if not file.is_dir():
-        with suppress(FileNotFoundError, NotADirectoryError):
-            file.unlink()
-        _prune(file.parent, root)
-
-
-def _prune(folder: Path, root: Path) -> None:
-    """Remove folders that deletions left empty, now or before a kill."""
-    while folder != root and folder.is_relative_to(root):
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return
-        folder = folder.parent

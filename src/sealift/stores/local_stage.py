@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from sealift.errors import DestinationError, IntegrityError
 from sealift.ports import Sink, Staged
 
 AGAIN = "mend that and run the same command again"
+HALF = ".part"
+"""What the name of a file ends with while it is written."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class LocalStage:
             DestinationError: the disk is full or does not take the file.
         """
         target = self.root / path
-        half = target.with_name(target.name + ".part")
+        half = target.with_name(target.name + HALF)
         with translated("make room there and run the same command again"):
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,4 +101,14 @@ def remove_folders(place: Path) -> None:
     """Remove the folder, if it is one, and those in it. There must be no files."""
     if is_folder(place):
         for folder, _, _ in os.walk(place, topdown=False):
+            os.rmdir(folder)
+
+
+def remove_halves(root: Path) -> None:
+    """Remove what was not written to its end, and folders without a file."""
+    for folder, _, files in os.walk(root, topdown=False):
+        for name in files:
+            if name.endswith(HALF):
+                os.unlink(os.path.join(folder, name))
+        with suppress(OSError):
             os.rmdir(folder)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sealift.ports import Staged
 from sealift.stores.hub.facts import FileFacts
@@ -39,6 +39,27 @@ class Changes:
                 block.clear()
         if block:
             yield bytes(block)
+
+    @property
+    def uploaded(self) -> dict[str, Staged]:
+        """The files whose content the Hub must have already, by their final paths."""
+        return {path: file for path, file in self.files.items() if path not in self.inline}
+
+    def parts(self, most: int) -> list[Changes]:
+        """The same in commits of at most so many files and deletions, deletions first; all name the same parent."""
+        todo: list[tuple[str, Staged | None]] = [(path, None) for path in self.deletions]
+        todo += self.files.items()
+        pieces = [todo[start : start + most] for start in range(0, len(todo), most)]
+        return [
+            replace(
+                self,
+                summary=f"{self.summary} (part {number} of {len(pieces)})",
+                deletions=tuple(path for path, file in piece if file is None),
+                files={path: file for path, file in piece if file is not None},
+                inline=self.inline & {path for path, _ in piece},
+            )
+            for number, piece in enumerate(pieces, 1)
+        ]
 
     def _lines(self) -> Iterator[dict[str, object]]:
         said = {"summary": self.summary, "description": self.description, "parentCommit": self.parent}

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx2
 from huggingface_hub import get_session, get_token
@@ -17,10 +17,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils import build_hf_headers, fix_hf_endpoint_in_url
 
 from sealift import __version__
 from sealift.errors import AccessDenied
+from sealift.stores.hub.bandwidth import paced
+from sealift.stores.hub.pace import API, PACE
 from sealift.stores.hub.place import Place
 from sealift.stores.hub.wire import TIMEOUT, WAITS, checked, patiently, translated
 
@@ -29,6 +31,8 @@ PREUPLOAD_FILES = 256
 SAMPLE_BYTES = 512
 """So much of a file's head goes along with the question how it is to be uploaded."""
 NOT_THERE = (RepositoryNotFoundError, RevisionNotFoundError)
+STALL = 120.0
+"""Seconds in which not a byte of content moves, after which a try to send or read it ends."""
 COMMIT_TIMEOUT = httpx2.Timeout(120, connect=15)
 """The Hub gives a commit up after 60 s, and may carry it out all the same."""
 
@@ -73,16 +77,27 @@ class HubClient:
     """How many blocks of an upload by Xet may be on their way at a time; see `stage.held`."""
     seen: bool = False
     """Whether the repository was there when this run looked: if it is not now, it was taken away."""
+    stall: float = STALL
+    """Seconds without a byte of content, after which a try ends. A slow line that moves is none."""
+    bandwidth: float | None = None
+    """The most bytes of content and of commits that this process sends in a second."""
 
     @classmethod
-    def of(cls, place: Place, token: str | None = None, waits: tuple[float, ...] = WAITS, blocks: int = 1) -> HubClient:
+    def of(
+        cls,
+        place: Place,
+        token: str | None = None,
+        waits: tuple[float, ...] = WAITS,
+        blocks: int = 1,
+        bandwidth: float | None = None,
+    ) -> HubClient:
         """With that token, else the one of HF_TOKEN or of `hf auth login`, else none.
 
         Raises:
             AccessDenied: a token should be had for an identity (HF_OIDC_RESOURCE), and cannot be.
         """
         try:
-            return cls(place, token or get_token(), waits, blocks)
+            return cls(place, token or get_token(), waits, blocks, bandwidth=bandwidth)
         except OIDCError as error:
             raise AccessDenied(f"HF_OIDC_RESOURCE: {error}", hint="unset it, or give --token") from error
 
@@ -106,9 +121,22 @@ class HubClient:
         """For calls that this class does not make: what they raise becomes ours."""
         return translated(self.place, token=self.token is not None, seen=self.seen)
 
-    def patiently(self, attempt: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """The answer of the first try that is neither broken off nor turned away for now; see `wire.patiently`."""
-        return patiently(self.place, attempt, self.waits)
+    def patiently(
+        self, attempt: Callable[[], httpx2.Response], *, quota: str | None = API, stalls: int | None = None
+    ) -> httpx2.Response:
+        """The answer of the first try that is neither broken off nor turned away for now; see `wire.patiently`.
+
+        `quota` is the one that a try counts against, which is kept clear of; None where it is not asked of the Hub.
+        """
+
+        def paced_attempt() -> httpx2.Response:
+            if quota is not None:
+                PACE.wait(self.place.endpoint, quota)
+            answer = attempt()
+            PACE.note(answer)
+            return answer
+
+        return patiently(self.place, paced_attempt, self.waits, stalls=stalls)
 
     def whoami(self) -> dict[str, Any]:
         """Who the token belongs to: `name`, `orgs`, `auth`."""
@@ -190,9 +218,12 @@ class HubClient:
         """
         headers = {**self.headers, "Content-Type": "application/x-ndjson", "Content-Length": str(size)}
         address = f"{self.place.api}/commit/{quote(self.place.branch, safe='')}"
+        PACE.wait_to_commit(self.place.api)
+        content = paced(self.bandwidth, lines())
         answer = get_session().post(
-            address, headers=headers, content=lines(), timeout=COMMIT_TIMEOUT, follow_redirects=False
+            address, headers=headers, content=content, timeout=COMMIT_TIMEOUT, follow_redirects=False
         )
+        PACE.note_commit(self.place.api, answer)
         return str(checked(answer).json()["commitOid"])
 
     def access(self, right: str) -> Access | None:
@@ -233,8 +264,21 @@ class HubClient:
             with self.translated():
                 answer = self._answer("GET", following)
                 page = answer.json()
-                following = answer.links.get("next", {}).get("url")
+                following = self._own(answer.links.get("next", {}).get("url"))
             yield from page
+
+    def _own(self, url: str | None) -> str | None:
+        """The address of a next page, which is asked for with the token: at the Hub itself, and nowhere else.
+
+        Raises:
+            ValueError: it is at another place.
+        """
+        if url is None:
+            return None
+        url = fix_hf_endpoint_in_url(url, self.place.endpoint)
+        if urlsplit(url)[:2] != urlsplit(self.place.endpoint)[:2]:
+            raise ValueError("the next page is at another address")
+        return url
 
     def _answer(
         self, method: str, url: str, *, repeat: bool = True, signed: bool = True, **request: Any

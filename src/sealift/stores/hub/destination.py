@@ -10,21 +10,34 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sealift.errors import AccessDenied, DestinationChanged, DestinationError, RequestError
+from sealift.errors import ContentMissing, DestinationError, RequestError
 from sealift.model.entry import Entry
-from sealift.model.manifest import CARD
+from sealift.model.event import OnEvent, Warned, ignore
 from sealift.ports import Staged
-from sealift.stores.hub import xet
+from sealift.stores.hub import lfs, marks, xet
 from sealift.stores.hub.changes import Changes, deletions, is_there
-from sealift.stores.hub.client import HubClient, Repository
+from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.files import HubFiles
-from sealift.stores.hub.landing import TRAILER, land
+from sealift.stores.hub.inline import inline
+from sealift.stores.hub.lacking import lacking
+from sealift.stores.hub.landing import land
+from sealift.stores.hub.landing import since as history_since
+from sealift.stores.hub.merging import Merging, check_branch, is_merge_of
+from sealift.stores.hub.pins import Pins
 from sealift.stores.hub.place import Place
-from sealift.stores.hub.stage import ROOM, HubStage, Room, disk_of_one
-from sealift.stores.hub.wire import WAITS, gone, renamed
+from sealift.stores.hub.preparing import (
+    check_repository,
+    check_role,
+    check_still_there,
+    make_repository,
+    prepare_branch,
+)
+from sealift.stores.hub.pulls import Pulls
+from sealift.stores.hub.stage import HubStage, Room, disk_of_one
+from sealift.stores.hub.wire import WAITS
 
-GIVEN = frozenset({".gitattributes"})
-"""What a new repository has from the start."""
+COMMIT_FILES = 25_000
+"""The most LFS files of one commit, as the Hub documents."""
 
 
 def _new_job() -> str:
@@ -45,19 +58,32 @@ class HubDestination:
     staging: int | None = None
     workers: int = 1
     job: str = field(default_factory=_new_job)
+    commits: int = 0
+    """How many commits of the job there were before; they are numbered."""
     waits: tuple[float, ...] = WAITS
     """Seconds before each try after the first."""
+    stall: float | None = None
+    """Seconds without a byte of content, after which a try ends; None as the client has it."""
     blocks: int = 1
     """How many blocks of an upload by Xet may be on their way in each process; see `stage.held`."""
+    bandwidth: float | None = None
+    """The most bytes per second that all workers together upload; None knows no limit."""
+    commit_files: int = COMMIT_FILES
+    """More files than that are published by a pull request."""
+    on_event: OnEvent = field(default=ignore, repr=False)
+    """Who hears of what the user should know: that a pull request is merged, and what came in between."""
     _client: HubClient = field(init=False, repr=False)
     _files: HubFiles = field(init=False, repr=False)
     _folder: tempfile.TemporaryDirectory[str] = field(init=False, repr=False)
     _stage: HubStage | None = field(default=None, init=False, repr=False)
     _room: Room = field(default_factory=Room, init=False, repr=False)
-    _commits: int = field(default=0, init=False, repr=False)
+    _pins: Pins | None = field(default=None, init=False, repr=False)
+    _afresh: bool = field(default=False, init=False, repr=False)
 
     def __enter__(self) -> HubDestination:
-        self._client = HubClient.of(self.place, self.token, self.waits, self.blocks)
+        self._client = HubClient.of(self.place, self.token, self.waits, self.blocks, self._share)
+        if self.stall is not None:
+            self._client = replace(self._client, stall=self.stall)
         if self.place.is_commit:
             raise RequestError(
                 f"{self.place.name}: a commit cannot be published to", hint="name a branch after the @", to=self.name
@@ -121,6 +147,14 @@ class HubDestination:
         """
         self._look()
 
+    def check_number(self, files: int) -> None:
+        """See that so many files can be published at once: more than `commit_files` only to the default branch.
+
+        Raises:
+            RequestError: they cannot.
+        """
+        check_branch(self.place, files, self.commit_files)
+
     def prepare(self) -> None:
         """Make the repository or the branch if it is not there, and see that the token may write. Repeating is safe.
 
@@ -130,59 +164,140 @@ class HubDestination:
             DestinationError: it is public and should be private.
             RequestError: the revision is a tag or a pull request that is not there, or the repository has another name.
         """
-        self._check_role()
+        check_role(self._client)
         repository = self._client.repository()
         if repository is None:
-            repository = self._make_repository()
-        if repository.name != self.place.repo:
-            raise renamed(self.place, repository.name)
-        if self.private and not repository.private:
-            raise DestinationError(
-                f"{self.place.repo} is there already, and public; nothing was published",
-                hint=f"make it private in its settings ({self.place.url}), or leave out --private",
-                repository=self.place.repo,
-            )
-        self._prepare_branch(repository.head)
+            repository = make_repository(self._client, self.revision, private=self.private)
+            self._see(repository.head)
+        check_repository(self._client, repository, private=self.private)
+        prepare_branch(self._client, repository.head, self.revision)
         self._client.upload_modes([("README.md", b"", 0)])  # only who may write may ask
         by_xet = xet.is_offered(self._client)
         disk = disk_of_one(self.staging, self.workers, by_xet, self.work)
-        self._stage = HubStage(self._client, by_xet, disk, self.work / "staged", self._room)
+        folder = self.work / "staged"
+        self._stage = HubStage(self._client, by_xet, disk, folder, self._room, self._share, self._afresh)
 
     def commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> str | None:
         """Name the files and delete what they replace, in one commit on `revision`; the id of the new one.
 
         Files that are there with the same bytes are left out; if nothing is left, no commit is made. Once it is done,
-        there is room for others to be held.
+        there is room for others to be held. More than `commit_files` files are committed to a pull request, which is
+        then merged: see `merging`.
 
         Raises:
-            DestinationChanged, DestinationBusy, AnswerLost, DestinationError, RequestError: as `landing.land` says.
+            ContentMissing: the Hub has not what some of the files hold; nothing was changed.
+            DestinationChanged, DestinationBusy, AnswerLost, DestinationError, RequestError: as `landing.land` and
+                `merging.Merging.publish` say.
         """
-        self._commit(files, delete, message)
+        changes = self._changes(files, delete, message)
+        if changes is not None:
+            self._files = HubFiles(self._client, self._land(changes, f"{self.job}/{self.commits + 1}"))
+            self.commits += 1
         self._room.free(files.values())
         return self.revision
 
-    def _commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> None:
+    def landed(self, since: str | None) -> str | None:
+        """The newest commit of this job on the branch after `since`; None if there is none.
+
+        One request for each 50 commits after it, and one for each of them that merges a pull request. If `since` is not
+        in the history, all of it is looked through.
+        """
+        if self._client.head() is None:
+            return None
+        for commit in history_since(self._client, since):
+            if marks.is_of_job(commit.message, self.job) or is_merge_of(self._pulls, commit, self.job):
+                return commit.id
+        return None
+
+    def missing(self, files: Iterable[Staged]) -> list[str]:
+        """The paths of those whose content the Hub has not, or not any more, as far as it says; 256 a request.
+
+        Of content in Xet that no commit names it is not known to say: there the commit tells.
+        """
+        if self.stager.xet:
+            return []
+        blobs = [lfs.Blob(file.path, file.sha256, file.size) for file in files if file.sha256 and file.data is None]
+        return [blob.path for blob in lfs.missing(self._client, [blob for blob in blobs if blob.size])]
+
+    def pin(self, files: Mapping[str, Staged]) -> str | None:
+        """Keep what was uploaded from being collected, by a draft pull request; its page. See `pins.Pins.keep`.
+
+        It is a precaution: where the Hub does not take it, the user is told, None is returned, and the job goes on.
+
+        Raises:
+            ContentMissing: some of it is gone already.
+        """
+        try:
+            return self._at_pins.keep(files.values())
+        except ContentMissing:
+            raise
+        except DestinationError as error:
+            self.on_event(Warned(f"what is uploaded cannot be kept from being collected now: {error.message}"))
+            return None
+
+    def unpin(self) -> None:
+        """Close the pull requests of this job, those that another process of it made, too. Repeating is safe.
+
+        What cannot be closed is left to the user, who is told.
+        """
+        try:
+            self._at_pins.release()
+        except DestinationError as error:
+            where = f"{self.place.endpoint}/datasets/{self.place.repo}/discussions"
+            self.on_event(
+                Warned(f"a pull request that is not needed any more was not closed: {error.message}; {where}")
+            )
+
+    @property
+    def _at_pins(self) -> Pins:
+        if self._pins is None:
+            self._pins = Pins(self._pulls, self.job, self._lacking)
+        return self._pins
+
+    def mistrust(self) -> None:
+        """What this machine or the store remembers of uploads counts no more: from now on every byte is sent."""
+        self._afresh = True
+        if self._stage is not None:
+            self._stage = replace(self._stage, afresh=True)
+
+    @property
+    def _share(self) -> float | None:
+        """The most bytes per second that one process sends."""
+        return None if self.bandwidth is None else self.bandwidth / max(1, self.workers)
+
+    @property
+    def _pulls(self) -> Pulls:
+        return Pulls(self._client)
+
+    def _lacking(self, changes: Changes, about: str | None) -> list[str]:
+        return lacking(self.stager, changes, about)
+
+    def _changes(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> Changes | None:
+        """What has to be changed at `revision`; None if nothing has."""
         facts = self._files.facts
         new = {path: file for path, file in files.items() if not is_there(file, facts.get(path))}
         unwanted = deletions(facts, delete, files)
-        parent = self.revision
         if not new and not unwanted:
-            return
-        if parent is None:
+            return None
+        if self.revision is None:
             raise DestinationError(f"{self.name} is not there", hint="prepare it first", repository=self.place.repo)
-        job = f"{self.job}/{self._commits + 1}"
         summary, _, rest = message.partition("\n")
-        description = f"{rest.strip()}\n\n{TRAILER}: {job}".strip()
-        changes = Changes(parent, summary, description, unwanted, new, self._inline(new))
-        self._files = HubFiles(self._client, land(self._client, changes, job))
-        self._commits += 1
+        return Changes(self.revision, summary, rest.strip(), unwanted, new, inline(self._client, self.stager, new))
+
+    def _land(self, changes: Changes, job: str) -> str:
+        """The commit that has all of them; see `commit`."""
+        if len(changes.uploaded) > self.commit_files:
+            merging = Merging(self._pulls, self.commit_files, self._lacking, self.on_event)
+            return merging.publish(changes, job)
+        marked = replace(changes, description=marks.marked(changes.description, job))
+        return land(self._client, marked, job, self._lacking)
 
     def _look(self) -> None:
         """List and read the newest commit; that of the default branch as long as there is no such branch."""
         head = self._client.head()
         if head is None:
             repository = self._client.repository()
-            self._check_still_there(repository)
+            check_still_there(self._client, repository)
             head = None if repository is None else repository.head
         self._see(head)
 
@@ -190,86 +305,3 @@ class HubDestination:
         """List and read that commit; the repository is known from now on, if there is one."""
         self._client = replace(self._client, seen=self._client.seen or head is not None)
         self._files = HubFiles(self._client, head)
-
-    def _check_still_there(self, repository: Repository | None) -> None:
-        if repository is None and self._client.seen:
-            raise gone(self.place)
-
-    def _check_role(self) -> None:
-        """A token that may only read is known before anything is made with it."""
-        if self._client.token is None:
-            raise AccessDenied(
-                f"publishing to {self.place.endpoint} takes a token",
-                hint="log in (`hf auth login`), or set HF_TOKEN or --token",
-                repository=self.place.repo,
-            )
-        said = self._client.whoami()
-        role = ((said.get("auth") or {}).get("accessToken") or {}).get("role")
-        if role == "read":
-            raise AccessDenied(
-                f"the token of {said.get('name')} may only read",
-                hint=f"make one that may write at {self.place.endpoint}/settings/tokens",
-                repository=self.place.repo,
-            )
-
-    def _make_repository(self) -> Repository:
-        """Make it; one that another made in the meantime will do as long as nothing is in it."""
-        self._check_still_there(None)
-        made = self._client.create_repository(private=self.private)
-        repository = self._client.repository()
-        if repository is None:
-            raise AccessDenied(
-                f"{self.place.repo} is there, and this token may not see it",
-                hint="use one with the right to write there, or another name",
-                repository=self.place.repo,
-            )
-        if not made and not HubFiles(self._client, repository.head).facts.keys() <= GIVEN:
-            raise self._changed(repository.head)
-        self._see(repository.head)
-        return repository
-
-    def _prepare_branch(self, default: str | None) -> None:
-        """Make the branch if it is not there. It must be where it was when this run looked at it."""
-        head = self._client.head()
-        self._check_branch(is_there=head is not None)
-        if head is None and default == self.revision:
-            self._client.create_branch(str(default))
-            head = self._client.head()
-        if head is None or head != self.revision:
-            raise self._changed(head or default)
-
-    def _check_branch(self, *, is_there: bool) -> None:
-        """See that the revision is one that takes commits."""
-        if self.place.is_pull_request and not is_there:
-            what, hint = "no such pull request", "open it first, or name a branch"
-        elif (
-            is_there and not self.place.is_pull_request and self.place.revision not in (None, *self._client.branches())
-        ):
-            what, hint = "a tag or a commit, and takes none", "name a branch after the @"
-        else:
-            return
-        raise RequestError(f"{self.name}: {self.place.branch} is {what}", hint=hint, to=self.name)
-
-    def _inline(self, new: Mapping[str, Staged]) -> frozenset[str]:
-        """The files whose bytes go with the commit, `ROOM` of them at most; the other held ones are uploaded now."""
-        held = {path: file for path, file in new.items() if file.data is not None}
-        asked = [(path, file.data or b"", file.size) for path, file in held.items() if file.size]
-        modes = self._client.upload_modes(asked)
-        # An empty file has no content to upload.
-        regular = [path for path in held if modes.get(path, "regular") == "regular"]
-        inline, left = set(), ROOM
-        for path in sorted(regular, key=lambda path: path != CARD):
-            if held[path].size <= left:
-                inline.add(path)
-                left -= held[path].size
-        self.stager.send_held([file for path, file in held.items() if path not in inline])
-        return frozenset(inline)
-
-    def _changed(self, found: str | None) -> DestinationChanged:
-        return DestinationChanged(
-            f"{self.name} was changed by another since this run looked at it; nothing was published",
-            hint="run the same command again",
-            expected=self.revision,
-            found=found,
-            repository=self.place.repo,
-        )

@@ -49,7 +49,7 @@ class Answer:
 class Asker(HubClient):
     """Asks once: a Hub that is busy is to be told of, not waited for."""
 
-    def patiently(self, attempt: Callable[[], httpx2.Response]) -> httpx2.Response:
+    def patiently(self, attempt: Callable[[], httpx2.Response], **_how: Any) -> httpx2.Response:
         """The answer of the one try."""
         return attempt()
 

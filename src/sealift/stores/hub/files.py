@@ -16,6 +16,7 @@ from sealift.model.entry import Entry
 from sealift.stores.hub.addresses import EXPIRED, Addresses
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.facts import TreeFacts
+from sealift.stores.hub.pace import RESOLVERS
 from sealift.stores.hub.place import Place
 from sealift.stores.hub.ranges import fetch, total_bytes
 from sealift.stores.hub.wire import checked
@@ -90,7 +91,8 @@ class HubFiles:
             raise _changed(entry, f"byte {offset + len(view)} was asked for, and it has {entry.size}")
         with self.client.translated():
             try:
-                checked(self.client.patiently(lambda: self._attempt(entry, offset, view)))
+                quota = None if self._addresses.get(entry.path) is not None else RESOLVERS
+                checked(self.client.patiently(lambda: self._attempt(entry, offset, view), quota=quota))
             except GatedRepoError:
                 raise
             except NOT_IN_IT as error:

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
-from sealift.errors import AnswerLost, DestinationBusy, DestinationChanged, DestinationError, SealiftError
-from sealift.stores.hub.changes import Changes
-from sealift.stores.hub.client import Commit, HubClient
-from sealift.stores.hub.wire import BROKEN, FOR_NOW, PATIENCE, busy, gone, renamed, retry_after
+from sealift.errors import (
+    AnswerLost,
+    ContentMissing,
+    DestinationBusy,
+    DestinationChanged,
+    DestinationError,
+    SealiftError,
+)
+from sealift.stores.hub import marks
+from sealift.stores.hub.answers import BROKEN, UNREADABLE, Means, means, retry_after
+from sealift.stores.hub.changes import Changes, is_there
+from sealift.stores.hub.client import NOT_THERE, Commit, HubClient
+from sealift.stores.hub.facts import TreeFacts
+from sealift.stores.hub.refusals import busy, gone, renamed, unreachable, unsigned
+from sealift.stores.hub.wire import PATIENCE
 
-CHANGED = frozenset({409, 412})
-"""The parent is no longer the head, or another commit is under way."""
-TRAILER = "Sealift-Job"
+RIGHTS = frozenset({401, 403})
+"""What the token may do is wrong, not what the commit holds."""
+
+Lacking = Callable[[Changes, str | None], Sequence[str]]
+"""The files of a commit, by their final paths, whose content the Hub lacks; the Hub's words were about one of them."""
 
 
-def land(client: HubClient, changes: Changes, job: str) -> str:
+def _none(_: Changes, __: str | None) -> Sequence[str]:
+    return ()
+
+
+def land(client: HubClient, changes: Changes, job: str, lacking: Lacking = _none) -> str:
     """Commit, and return the commit's id. `job` is in its description, by which it is known again.
+
+    When the Hub refuses the commit, `lacking` is asked whether content is the reason.
 
     An answer that was lost is neither a failure nor a success: the history of the branch tells. As long as the parent
     is the head, sending again is safe, since the Hub takes one commit on a parent.
@@ -31,6 +50,7 @@ def land(client: HubClient, changes: Changes, job: str) -> str:
             changed; ours did not take effect.
         RequestError: the repository was renamed; ours did not take effect.
         AnswerLost: nobody can say whether ours took effect, or may still.
+        ContentMissing: the Hub has not, or not any more, what files of it hold; ours did not take effect.
         DestinationError: the Hub refuses the commit; `path` names the file, where it is about one.
     """
     size = sum(len(block) for block in changes.blocks())
@@ -38,20 +58,17 @@ def land(client: HubClient, changes: Changes, job: str) -> str:
     while True:
         try:
             with client.translated():
-                return _once(client, changes, size)
+                return _once(client, changes, size, lacking)
         except _Turned as turned:
-            answer = turned.answer
-            if answer is not None and answer.status_code == 429:
-                wait = retry_after(answer) or next(waits, None)
-                wait = None if wait is None or wait > patience else wait
-                patience -= wait or 0
-            else:
-                lost = lost or answer is None or answer.status_code not in CHANGED
+            asked = None if turned.answer is None else retry_after(turned.answer)
+            if turned.means is not Means.WAIT:
+                lost = lost or turned.means is Means.UNCERTAIN
                 done = _look(client, changes, job, lost=lost)
                 if done is not None:
                     return done
-                wait = next(waits, None)
-            if wait is None:
+            wait = asked if asked is not None else next(waits, None)
+            patience -= asked or 0
+            if wait is None or patience < 0:
                 raise _given_up(client, job, turned.error, lost=lost) from turned.error
             time.sleep(wait)
 
@@ -62,6 +79,7 @@ class _Turned(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
+        self.means = means(error, changes=True)
 
     @property
     def answer(self) -> httpx2.Response | None:
@@ -69,26 +87,69 @@ class _Turned(Exception):
         return self.error.response if isinstance(self.error, HfHubHTTPError) else None
 
 
-def _once(client: HubClient, changes: Changes, size: int) -> str:
+def _once(client: HubClient, changes: Changes, size: int, lacking: Lacking) -> str:
     try:
         return client.commit(changes.blocks, size)
     except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status in CHANGED or status in FOR_NOW:
+        if means(error, changes=True) is not Means.REFUSED:
             raise _Turned(error) from error
-        if status // 100 == 3:
+        if error.response.status_code // 100 == 3:
             _see_name(client)
-        about = _named(changes, error.server_message or "")
-        if about is None:
+        refused = _refused(client, changes, error, lacking)
+        if refused is None:
             raise
-        raise DestinationError(
-            f"{about}: {client.place.endpoint} refuses the commit ({status}): {error.server_message}",
-            hint="run the same command again: what it misses is sent again",
-            path=about,
-            status=status,
-        ) from error
-    except (*BROKEN, KeyError, ValueError) as error:
+        raise refused from error
+    except (*BROKEN, *UNREADABLE) as error:
         raise _Turned(error) from error
+
+
+def _refused(client: HubClient, changes: Changes, error: HfHubHTTPError, lacking: Lacking) -> SealiftError | None:
+    """What an answer that refuses the commit for good means; None if it is about no file."""
+    status, said = error.response.status_code, unsigned(error.server_message or "")
+    about = _named(changes, said)
+    if status // 100 == 4 and status not in RIGHTS and not isinstance(error, NOT_THERE):
+        missing = lacking(changes, about)
+        if missing:
+            return content_missing(client, changes, missing)
+    if about is None:
+        return None
+    return DestinationError(
+        f"{about}: {client.place.endpoint} refuses the commit ({status}): {said}",
+        hint="mend what it names, and run the same command again",
+        path=about,
+        status=status,
+    )
+
+
+def content_missing(client: HubClient, changes: Changes, missing: Sequence[str]) -> ContentMissing:
+    """The Hub has not what these files of the commit hold; they are to be sent again."""
+    shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+    return ContentMissing(
+        f"{client.place.endpoint} has not, or not any more, the content of files that were uploaded "
+        f"({len(missing)}): {shown}; nothing was published",
+        hint="run the same command again: it sends them again",
+        paths=[changes.files[path].path for path in missing],
+        repository=client.place.repo,
+    )
+
+
+def changed(client: HubClient, expected: str | None, found: str | None) -> DestinationChanged:
+    """The branch is no longer where it was when this run looked."""
+    return DestinationChanged(
+        f"{client.place.name} was changed by another since this run looked at it; nothing was published",
+        hint="run the same command again",
+        expected=expected,
+        found=found,
+        repository=client.place.repo,
+    )
+
+
+def since(client: HubClient, parent: str | None) -> Iterator[Commit]:
+    """The commits of the branch after the parent, the newest first."""
+    for commit in client.history():
+        if commit.id == parent:
+            return
+        yield commit
 
 
 def _see_name(client: HubClient) -> None:
@@ -114,9 +175,9 @@ def _look(client: HubClient, changes: Changes, job: str, *, lost: bool) -> str |
     """
     try:
         first = ""
-        for commit in _since(client, changes.parent):
+        for commit in since(client, changes.parent):
             first = first or commit.id
-            if f"{TRAILER}: {job}" in commit.message.splitlines():
+            if marks.is_marked(commit.message, job) or _is_the_same(client, commit, changes, job):
                 return commit.id
     except DestinationBusy as error:
         if lost:
@@ -124,21 +185,22 @@ def _look(client: HubClient, changes: Changes, job: str, *, lost: bool) -> str |
         raise
     if not first:
         return None
-    raise DestinationChanged(
-        f"{client.place.name} was changed by another while this run was at work; nothing was published",
-        hint="run the same command again",
-        expected=changes.parent,
-        found=first,
-        repository=client.place.repo,
-    )
+    raise changed(client, changes.parent, first)
 
 
-def _since(client: HubClient, parent: str) -> Iterator[Commit]:
-    """The commits after the parent, the newest first."""
-    for commit in client.history():
-        if commit.id == parent:
-            return
-        yield commit
+def _is_the_same(client: HubClient, commit: Commit, changes: Changes, job: str) -> bool:
+    """Whether another run of the job has made this very change, with a commit whose answer came too late for it."""
+    whole = job.rpartition("/")[0]
+    if not whole or not marks.is_of_job(commit.message, whole):
+        return False
+    facts = TreeFacts(client.tree(commit.id))
+    if any(path.removesuffix("/") in facts or _has(facts, path) for path in changes.deletions):
+        return False
+    return all(is_there(file, facts.get(path)) for path, file in changes.files.items())
+
+
+def _has(facts: TreeFacts, folder: str) -> bool:
+    return folder.endswith("/") and any(path.startswith(folder) for path in facts)
 
 
 def _named(changes: Changes, said: str) -> str | None:
@@ -154,12 +216,15 @@ def _named(changes: Changes, said: str) -> str | None:
 
 def _given_up(client: HubClient, job: str, error: Exception, *, lost: bool) -> SealiftError:
     """What is said when there is no use in sending it again. Where no answer was lost, it did not take effect."""
-    if lost or not isinstance(error, HfHubHTTPError):
+    place = client.place
+    if lost:
         return _unknown(client, job)
-    place, status = client.place, error.response.status_code
+    if not isinstance(error, HfHubHTTPError):
+        return unreachable(place, error)
+    status = error.response.status_code
     if status == 429:
         return busy(place, error.response)
-    said = f": {error.server_message}" if error.server_message else ""
+    said = f": {unsigned(error.server_message)}" if error.server_message else ""
     return DestinationBusy(
         f"{place.endpoint} does not take the commit ({status}){said}; nothing changed there, and nothing was published",
         hint=f"see that nothing else is at work on {place.name}, and run the same command again",
@@ -172,7 +237,7 @@ def _unknown(client: HubClient, job: str) -> SealiftError:
     return AnswerLost(
         f"the commit was sent to {client.place.endpoint}, and no answer said what became of it: it may have taken "
         "effect, or may still",
-        hint=f"look for `{TRAILER}: {job}` among the commits of {client.place.url}; if it is not there after ten "
+        hint=f"look for `{marks.line(job)}` among the commits of {client.place.url}; if it is not there after ten "
         "minutes, run the same command again",
         job=job,
         repository=client.place.repo,

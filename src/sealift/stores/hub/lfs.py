@@ -13,10 +13,12 @@ import httpx2
 from huggingface_hub import get_session
 from huggingface_hub.utils import fix_hf_endpoint_in_url
 
-from sealift.errors import DestinationError, IntegrityError
+from sealift.errors import ContentMissing, DestinationError, IntegrityError
 from sealift.stores.hub.addresses import EXPIRED, GOOD_FOR, Address, Addresses
+from sealift.stores.hub.bandwidth import paced
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.ranges import fetch
+from sealift.stores.hub.refusals import AGAIN, unsigned
 from sealift.stores.hub.wire import SLOW, checked
 
 JSON = {"Accept": "application/vnd.git-lfs+json", "Content-Type": "application/vnd.git-lfs+json"}
@@ -24,6 +26,10 @@ BATCH_OBJECTS = 256
 """The most objects of one question, as the official client asks."""
 MARGIN = 30.0
 """An address is not used in its last seconds."""
+STALLS = 2
+"""So many tries to send a part may end because nothing moves."""
+LOST = frozenset({404, 410})
+"""Answers of content that is not there."""
 
 Pieces = Callable[[int, int], Iterable[bytes]]
 """The bytes of a file: (start, size) → pieces, as often as asked."""
@@ -75,6 +81,35 @@ def orders(client: HubClient, blobs: Sequence[Blob]) -> list[Order]:
     return found
 
 
+def missing(client: HubClient, blobs: Sequence[Blob]) -> list[Blob]:
+    """Those that the Hub does not have, as it says itself: it wants them sent. A request for 256."""
+    wanted = orders(client, blobs)
+    return [blob for blob, order in zip(blobs, wanted, strict=True) if order.parts]
+
+
+def unreadable(client: HubClient, blobs: Sequence[Blob]) -> list[Blob]:
+    """Those of which the Hub gives no byte, whatever it says that it has. A request for each, and one for 256.
+
+    For when it says that it has all of them, and refuses a commit that names them all the same.
+    """
+    found: list[Blob] = []
+    for start in range(0, len(blobs), BATCH_OBJECTS):
+        asked = blobs[start : start + BATCH_OBJECTS]
+        answers = _batch(client, "download", asked)
+        for blob in asked:
+            try:
+                _fetch_first(client, blob, answers.get(blob.sha256, {}))
+            except (ContentMissing, IntegrityError):
+                found.append(blob)
+    return found
+
+
+def _fetch_first(client: HubClient, blob: Blob, answer: Mapping[str, Any]) -> None:
+    address = _address(client, blob, answer)
+    if blob.size:
+        _examine(client, blob, _fetched(client, address, 0, memoryview(bytearray(1))))
+
+
 def send(client: HubClient, blob: Blob, order: Order, pieces: Pieces) -> None:
     """Send what the order asks for; each part is tried again by itself."""
     etags = [put(client, order, part, partial(pieces, part.start, part.size)) for part in order.parts]
@@ -86,20 +121,23 @@ def put(
 ) -> str:
     """Send one part; its ETag. With `repeat`, `pieces` gives its bytes as often as they are needed.
 
+    A try ends when not a byte moves for `client.stall` seconds.
+
     Raises:
         httpx2.TransportError, HfHubHTTPError: without `repeat`, as they come.
     """
     headers = {**order.headers, "Content-Length": str(part.size)}
+    timeout = httpx2.Timeout(client.stall, connect=15)
 
     def attempt() -> httpx2.Response:
         # What was read from `pieces` cannot be sent on.
-        content = iter(pieces())
-        return get_session().put(part.url, headers=headers, content=content, timeout=SLOW, follow_redirects=False)
+        content = iter(paced(client.bandwidth, pieces()))
+        return get_session().put(part.url, headers=headers, content=content, timeout=timeout, follow_redirects=False)
 
     if not repeat:
         return str(checked(attempt()).headers.get("etag", ""))
     with client.translated():
-        return str(checked(client.patiently(attempt)).headers.get("etag", ""))
+        return str(checked(client.patiently(attempt, quota=None, stalls=STALLS)).headers.get("etag", ""))
 
 
 def finish(client: HubClient, blob: Blob, order: Order, etags: Sequence[str]) -> None:
@@ -115,24 +153,36 @@ def read_back(client: HubClient, blob: Blob, offset: int, view: memoryview) -> N
     """Fill the view with what the Hub has of the blob. Where that lies is asked for once, as long as it is good.
 
     Raises:
-        IntegrityError: it has none, or another size.
+        ContentMissing: it has none.
+        IntegrityError: it has another size.
     """
     kept = _downloads.get((client, blob))
     found = None if kept is None else _fetched(client, kept, offset, view)
     if found is None or found.status_code in EXPIRED:
         found = _fetched(client, _download(client, blob), offset, view)
-    if found.status_code in (404, 410, 416):
-        raise _not_there(blob)
+    _examine(client, blob, found)
+
+
+def _examine(client: HubClient, blob: Blob, found: httpx2.Response) -> None:
+    if found.status_code in LOST:
+        raise _missing(blob)
+    if found.status_code == 416:
+        raise _not_all(blob)
     with client.translated():
         checked(found)
 
 
 def _download(client: HubClient, blob: Blob) -> Address:
+    return _address(client, blob, _batch(client, "download", [blob]).get(blob.sha256, {}))
+
+
+def _address(client: HubClient, blob: Blob, answer: Mapping[str, Any]) -> Address:
     """Where the Hub says that the blob can be had."""
-    answer = _batch(client, "download", [blob]).get(blob.sha256, {})
-    action = answer.get("actions", {}).get("download")
-    if action is None or answer.get("size") != blob.size:
-        raise _not_there(blob)
+    action = (answer.get("actions") or {}).get("download")
+    if action is None:
+        raise _missing(blob)
+    if answer.get("size") != blob.size:
+        raise _not_all(blob)
     with client.translated():
         url = fix_hf_endpoint_in_url(action["href"], client.place.endpoint)
         headers = {**(client.headers if _ours(client, url) else {}), **(action.get("header") or {})}
@@ -141,7 +191,7 @@ def _download(client: HubClient, blob: Blob) -> Address:
 
 def _fetched(client: HubClient, address: Address, offset: int, view: memoryview) -> httpx2.Response:
     with client.translated():
-        return client.patiently(lambda: fetch(address.url, address.headers, offset, view))
+        return client.patiently(lambda: fetch(address.url, address.headers, offset, view), quota=None)
 
 
 def good_for(action: Mapping[str, Any]) -> float:
@@ -172,9 +222,10 @@ def _batch(client: HubClient, operation: str, blobs: Sequence[Blob]) -> dict[str
 
 def _order(client: HubClient, blob: Blob, answer: Mapping[str, Any]) -> Order:
     if "error" in answer:
+        said = answer["error"].get("message")
         raise DestinationError(
-            f"{blob.path}: {client.place.endpoint} does not take it: {answer['error'].get('message')}",
-            hint="mend what it names, and run the same command again",
+            f"{blob.path}: {client.place.endpoint} does not take it: {unsigned(str(said))}",
+            hint=AGAIN,
             path=blob.path,
         )
     actions = answer.get("actions") or {}
@@ -211,7 +262,16 @@ def _ours(client: HubClient, url: str) -> bool:
     return urlsplit(url)[:2] == urlsplit(client.place.endpoint)[:2]
 
 
-def _not_there(blob: Blob) -> IntegrityError:
+def _missing(blob: Blob) -> ContentMissing:
+    return ContentMissing(
+        f"{blob.path}: the Hub has nothing of what was sent",
+        hint="run the same command again: it is sent again",
+        path=blob.path,
+        paths=[blob.path],
+    )
+
+
+def _not_all(blob: Blob) -> IntegrityError:
     return IntegrityError(
         f"{blob.path}: the Hub has not all of what was sent", hint="run the same command again", path=blob.path
     )

@@ -6,12 +6,12 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sealift.errors import IntegrityError, RequestError
+from sealift.errors import DestinationBusy, IntegrityError, RequestError
 from sealift.model.manifest import CARD
 from sealift.ports import Sink, Staged
 from sealift.stores.hub import lfs, xet
@@ -72,6 +72,9 @@ class HubStage:
     `disk` is how many bytes of one file may lie in `folder` while it is written; a file that would take more is sent as
     it is written to Xet, and written twice for LFS, which wants its digest first. `room` is for the files that may be
     held; it stays in its process, and without it only the card and empty files are.
+
+    `bandwidth` is the most bytes that this process sends in a second. With `afresh` nothing counts that this machine or
+    the store remembers of earlier uploads: every byte is sent; where Xet does not take it so, by LFS.
     """
 
     client: HubClient
@@ -79,6 +82,8 @@ class HubStage:
     disk: int
     folder: Path
     room: Room | None = field(default=None, repr=False, compare=False)
+    bandwidth: float | None = None
+    afresh: bool = False
 
     @property
     def digests(self) -> bool:
@@ -103,25 +108,42 @@ class HubStage:
             staged = self._card(write)
         else:
             memory = min(HOLD_BYTES, self.room.left(path)) if hold and self.room is not None else 0
-            staged = (self._by_xet if self.xet else self._by_lfs)(path, write, memory)
+            staged = self._sent(path, write, memory)
         if self.room is not None:
             self.room.count(staged)
         return staged
+
+    def _sent(self, path: str, write: Callable[[Sink], object], memory: int) -> Staged:
+        if not self.xet:
+            return self._by_lfs(path, write, memory)
+        try:
+            return self._by_xet(path, write, memory)
+        except DestinationBusy:
+            # A store that says that it has a block takes none, and has lost it all the same: LFS goes another way.
+            if not self.afresh:
+                raise
+            return self._by_lfs(path, write, memory)
+
+    @property
+    def _sender(self) -> HubClient:
+        return replace(self.client, bandwidth=self.bandwidth)
 
     def send_held(self, held: Sequence[Staged]) -> None:
         """Upload files that were held, together; a commit can name them by their SHA-256 then."""
         if not held:
             return
         if self.xet:
-            xet.send_held(self.client, [(one.path, one.data or b"", one.sha256 or "") for one in held])
+            data = [(one.path, one.data or b"", one.sha256 or "") for one in held]
+            xet.send_held(self._sender, data, afresh=self.afresh)
             return
         for one, order in zip(held, lfs.orders(self.client, [_blob(one) for one in held]), strict=True):
-            lfs.send(self.client, _blob(one), order, partial(_slice, one.data or b""))
+            lfs.send(self._sender, _blob(one), order, partial(_slice, one.data or b""))
 
     def read_back(self, staged: Staged, offset: int, view: memoryview) -> None:
         """Fill the view with what the Hub, or for a held file this process, has of it.
 
         Raises:
+            ContentMissing: it has nothing of it.
             IntegrityError: it has not all of it.
             DestinationBusy: it does not answer.
         """
@@ -153,14 +175,17 @@ class HubStage:
             uploads: list[xet.Upload] = []
 
             def beyond() -> Sink:
-                uploads.append(stack.enter_context(xet.Upload(self.client)))
+                uploads.append(stack.enter_context(xet.Upload(self._sender, afresh=self.afresh)))
                 return uploads[0]
 
             spool = stack.enter_context(Spool(self.folder, memory, self.disk, beyond))
             write(spool)
             if spool.held is not None:
                 return _held(path, bytes(spool.held))
-            done = uploads[0].finish(path) if uploads else xet.send(self.client, path, spool.pieces)
+            if uploads:
+                done = uploads[0].finish(path)
+            else:
+                done = xet.send(self._sender, path, spool.pieces, afresh=self.afresh)
         return Staged(path, done.size, done.sha256, done.hash)
 
     def _by_lfs(self, path: str, write: Callable[[Sink], object], memory: int) -> Staged:
@@ -171,9 +196,9 @@ class HubStage:
             blob = lfs.Blob(path, spool.sha256, spool.size)
             [order] = lfs.orders(self.client, [blob])
             if spool.file is not None:
-                lfs.send(self.client, blob, order, partial(file_pieces, spool.file))
+                lfs.send(self._sender, blob, order, partial(file_pieces, spool.file))
             elif order.parts:
-                send_written(self.client, blob, order, write)
+                send_written(self._sender, blob, order, write)
         return Staged(path, blob.size, blob.sha256)
 
 

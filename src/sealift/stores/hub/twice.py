@@ -16,7 +16,7 @@ from sealift.ports import Sink
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.lfs import Blob, Order, finish, put
 from sealift.stores.hub.spool import SLICE, Bytes
-from sealift.stores.hub.wire import BROKEN, FOR_NOW, retry_after
+from sealift.stores.hub.wire import PATIENCE, Means, means, retry_after
 
 TRIES = 3
 """So many times the file is written before its upload has failed; parts that arrived are not sent again."""
@@ -39,10 +39,11 @@ def send_written(client: HubClient, blob: Blob, order: Order, write: Callable[[S
     waits = iter(client.waits[: TRIES - 1])
     while (error := _attempt(client, blob, order, etags, write)) is not None:
         wait = next(waits, None)
-        if wait is None or not _for_now(error):
+        asked = _asked(error)
+        if wait is None or not _for_now(error) or (asked is not None and asked > PATIENCE):
             with client.translated():
                 raise error
-        time.sleep(_asked(error) or wait)
+        time.sleep(wait if asked is None else asked)
     finish(client, blob, order, etags)
 
 
@@ -163,7 +164,7 @@ def _by_cut(error: BaseException | None) -> bool:
 
 def _for_now(error: Exception) -> bool:
     """Whether it may be otherwise a moment later."""
-    return isinstance(error, BROKEN) or (isinstance(error, HfHubHTTPError) and error.response.status_code in FOR_NOW)
+    return means(error, changes=False) is Means.WAIT
 
 
 def _asked(error: Exception) -> float | None:

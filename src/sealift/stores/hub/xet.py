@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
 
-from huggingface_hub import constants
+import httpx2
+from huggingface_hub import get_session
 
-from sealift.errors import AccessDenied, DestinationBusy, DestinationError, IntegrityError
-from sealift.stores.hub.client import Access, HubClient
+from sealift.errors import AccessDenied, ContentMissing, DestinationBusy, DestinationError, IntegrityError
+from sealift.stores.hub import sessions
+from sealift.stores.hub.bandwidth import bandwidth_of
+from sealift.stores.hub.client import HubClient
+from sealift.stores.hub.groups import CLEAR, Group, translated
+from sealift.stores.hub.sessions import library, usable
 from sealift.stores.hub.spool import SLICE, Bytes
+from sealift.stores.hub.watch import Call, Line
+from sealift.stores.hub.wire import TIMEOUT
+
+__all__ = ["Upload", "XetFile", "has", "is_offered", "read_back", "send", "send_held", "usable"]
 
 TRIES = 3
-"""A file that lies on disk is sent so many times before its upload has failed."""
-MARGIN = 120
-"""A token is not used in its last seconds."""
-CLEAR = (
-    "run the same command again; if it stays so, clear the uploader's cache (HF_XET_CACHE, ~/.cache/huggingface/xet)"
-)
-
-_accesses: dict[tuple[HubClient, str, int], Access] = {}
-_downloads: dict[tuple[HubClient, int], Any] = {}
+"""A file that lies on disk is sent so many times before its upload has failed, the last time afresh."""
+NOT_THERE = frozenset({404, 410})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,49 +38,37 @@ class XetFile:
     sha256: str
 
 
-def usable() -> bool:
-    """Whether this machine can speak Xet: the library is there and nobody switched it off (HF_HUB_DISABLE_XET)."""
-    return not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
-
-
 def is_offered(client: HubClient) -> bool:
     """Whether content goes by Xet: this machine can speak it, and the Hub gives a token for it."""
-    return usable() and _access(client, "write") is not None
+    return usable() and sessions.access(client, "write") is not None
 
 
 class Upload:
     """One file on its way to Xet, fed in order; nothing of its content touches the disk. Use it with `with`.
 
     What is kept on disk is the library's shard cache, below HF_XET_CACHE: the hashes of the chunks that were sent, not
-    the chunks, so that they are not sent again. It outlives what a Hub has forgotten, hence the reading back.
+    the chunks, so that they are not sent again. It outlives what a Hub has forgotten, hence the reading back; `afresh`
+    does without.
     """
 
-    def __init__(self, client: HubClient) -> None:
+    def __init__(self, client: HubClient, *, afresh: bool = False) -> None:
         self._client = client
         self._size = 0
-        self._open = False
         self._slice = BytesIO()
-        # The library's calls cannot be interrupted, and may take as long as a block is on its way.
-        self._calls = ThreadPoolExecutor(1, "upload")
-        self._taking: Future[None] | None = None
+        self._commit = Group(client, afresh=afresh)
+        self._taking: Call | None = None
 
     def __enter__(self) -> Self:
-        with _translated(self._client):
-            self._commit = _new_commit(self._client)
-            try:
-                self._stream = self._commit.start_upload_stream(sha256=_library().COMPUTE_SHA256)
-            except BaseException:
-                self._commit.abort()
-                raise
-        self._open = True
+        self._commit.__enter__()
+        try:
+            self._stream = self._commit.stream()
+        except BaseException:
+            self._commit.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if self._open:
-            self._open = False
-            self._stream.abort()
-            self._commit.abort()
-        self._calls.shutdown(wait=False)
+        self._commit.__exit__(kind, error, trace)
 
     def write(self, data: Bytes) -> None:
         """Take all of the data; waits while the store is slower than we are.
@@ -107,13 +91,14 @@ class Upload:
         """
         self._settle()
         piece, self._slice = self._slice.getvalue(), BytesIO()
-        self._taking = self._calls.submit(self._stream.write, piece)
+        _pace(self._client, len(piece))
+        self._taking = self._commit.begin(self._stream.write, piece)
 
     def _settle(self) -> None:
         """Wait until the library has taken what it was given."""
         if self._taking is not None:
-            with _translated(self._client):
-                self._taking.result()
+            self._commit.wait(self._taking)
+            self._taking = None
 
     def finish(self, path: str) -> XetFile:
         """Wait until all of it is there; what Xet made of it.
@@ -124,19 +109,17 @@ class Upload:
         if self._slice.tell():
             self._hand_over()
         self._settle()
-        with _translated(self._client):
-            info = self._calls.submit(self._stream.finish).result().xet_info
-            self._calls.submit(self._commit.wait_to_finish).result()
-        self._open = False
+        info = self._commit.wait(self._commit.begin(self._stream.finish)).xet_info
+        self._commit.finish()
         return _took(path, self._size, info)
 
 
-def send(client: HubClient, path: str, pieces: Callable[[], Iterable[bytes]]) -> XetFile:
+def send(client: HubClient, path: str, pieces: Callable[[], Iterable[bytes]], *, afresh: bool = False) -> XetFile:
     """Send a file that can be read again; a connection that fails is tried again."""
     waits = iter(client.waits[: TRIES - 1])
-    while True:
+    for attempt in range(1, TRIES + 1):
         try:
-            with Upload(client) as upload:
+            with Upload(client, afresh=afresh or attempt == TRIES) as upload:
                 for piece in pieces():
                     upload.write(piece)
                 return upload.finish(path)
@@ -145,18 +128,18 @@ def send(client: HubClient, path: str, pieces: Callable[[], Iterable[bytes]]) ->
             if wait is None:
                 raise
             time.sleep(wait)
+    raise AssertionError("the last try returns or raises")
 
 
-def send_held(client: HubClient, held: Sequence[tuple[str, bytes, str]]) -> None:
+def send_held(client: HubClient, held: Sequence[tuple[str, bytes, str]], *, afresh: bool = False) -> None:
     """Send files (path, bytes, SHA-256) that are in memory, together."""
-    with _translated(client):
-        commit = _new_commit(client)
-        with commit:
-            sent = [
-                (path, len(data), commit.start_upload_bytes(data, sha256=sha256, name=path))
-                for path, data, sha256 in held
-            ]
-        taken = [(path, size, upload.result().xet_info) for path, size, upload in sent]
+    with Group(client, afresh=afresh) as commit:
+        sent = []
+        for path, data, sha256 in held:
+            _pace(client, len(data))
+            sent.append((path, len(data), commit.bytes_of(path, data, sha256)))
+        commit.finish()
+        taken = [(path, size, commit.wait(commit.begin(upload.result)).xet_info) for path, size, upload in sent]
     for path, size, info in taken:
         _took(path, size, info)
 
@@ -165,65 +148,72 @@ def read_back(client: HubClient, path: str, file: XetFile, offset: int, view: me
     """Fill the view with what Xet has of the file.
 
     Raises:
+        ContentMissing: it has nothing of it.
         IntegrityError: it has not all of it.
+        DestinationBusy: it does not answer.
     """
-    filled = 0
-    with _translated(client, path):
-        info = _library().XetFileInfo(file.hash, file.size)
-        for piece in _download(client).download_stream(info, offset, offset + len(view)):
-            view[filled : filled + len(piece)] = piece
-            filled += len(piece)
+    sessions.access(client, "read")
+    filled, line = 0, Line("download")
+    try:
+        with translated(client):
+            info = library().XetFileInfo(file.hash, file.size)
+
+            def opened() -> Any:
+                return sessions.downloads(client).download_stream(info, offset, offset + len(view))
+
+            stream = line.begin(opened).result(client.stall, _nothing)
+            # A stream says nothing of itself while it is asked for its next piece: each has its own time.
+            while (piece := line.begin(next, stream, None).result(client.stall, _nothing)) is not None:
+                view[filled : filled + len(piece)] = piece
+                filled += len(piece)
+    except DestinationError as error:
+        sessions.abandon()
+        if isinstance(error, AccessDenied) or has(client, file, offset):
+            raise
+        raise _missing(path) from error
+    finally:
+        line.close()
     if filled != len(view):
-        raise _not_there(path)
+        # It ends early as well where something is lost.
+        raise _not_all(path) if has(client, file, offset) else _missing(path)
 
 
-def _new_commit(client: HubClient) -> Any:
-    return _session(os.getpid(), client.blocks).new_upload_commit(**_connection(client, "write"))
+def has(client: HubClient, file: XetFile, offset: int = 0) -> bool:
+    """Whether the store has the file, and the block with the byte at `offset`; yes, if it does not say.
+
+    The library says by text alone why it failed; the store says it by status.
+    """
+    access = sessions.access(client, "read")
+    if access is None or not access.endpoint.startswith(("http://", "https://")):
+        return True
+    one = {"Range": f"bytes={offset}-{offset}"}
+    signed = {**one, "Authorization": f"Bearer {access.token}"}
+    try:
+        found = get_session().get(f"{access.endpoint}/v1/reconstructions/{file.hash}", headers=signed, timeout=TIMEOUT)
+        if found.status_code in NOT_THERE:
+            return False
+        blocks = found.json()["fetch_info"] if found.is_success else {}
+        return not any(_is_lost(part) for parts in blocks.values() for part in parts)
+    except (httpx2.HTTPError, KeyError, TypeError, ValueError, AttributeError):
+        return True
 
 
-def _download(client: HubClient) -> Any:
-    """The group of downloads of this process; it renews its token by itself."""
-    key = (client, os.getpid())
-    if key not in _downloads:
-        _downloads[key] = _session(os.getpid(), client.blocks).new_download_stream_group(**_connection(client, "read"))
-    return _downloads[key]
+def _is_lost(part: Any) -> bool:
+    """Whether the store has not the block that it names itself."""
+    first = int(part["url_range"]["start"])
+    with get_session().stream(
+        "GET", part["url"], headers={"Range": f"bytes={first}-{first}"}, timeout=TIMEOUT
+    ) as answer:
+        return answer.status_code in NOT_THERE
 
 
-def _connection(client: HubClient, right: str) -> dict[str, Any]:
-    """Where the store is, and how its token is renewed."""
-    access, headers = _access(client, right), client.headers
-    if access is None:
-        raise DestinationError(f"{client.place.endpoint} has no Xet any more", hint="run the same command again")
-    return {
-        "endpoint": access.endpoint,
-        "token": access.token,
-        "token_expiry_unix_secs": access.expires,
-        "token_refresh_url": client.access_url(right),
-        "token_refresh_headers": headers,
-        "custom_headers": {name: value for name, value in headers.items() if name.lower() != "authorization"},
-    }
+def _nothing() -> object:
+    return None
 
 
-def _access(client: HubClient, right: str) -> Access | None:
-    """A token for the store; one that is still good is used again, since asking counts against the quota."""
-    key = (client, right, os.getpid())
-    access = _accesses.get(key)
-    if access is None or access.expires - MARGIN < time.time():
-        access = client.access(right)
-        if access is not None:
-            _accesses[key] = access
-    return access
-
-
-@cache
-def _session(process: int, blocks: int) -> Any:  # noqa: ARG001
-    """The threads and connections of this process; those of a parent are of no use after a fork."""
-    settings = {
-        "client.ac_initial_upload_concurrency": min(2, blocks),
-        "client.ac_max_upload_concurrency": blocks,
-        "telemetry.enabled": False,
-    }
-    return _library().XetSession(_library().XetConfig().with_config(settings))
+def _pace(client: HubClient, size: int) -> None:
+    if client.bandwidth is not None:
+        bandwidth_of(client.bandwidth).take(size)
 
 
 def _took(path: str, size: int, info: Any) -> XetFile:
@@ -232,35 +222,11 @@ def _took(path: str, size: int, info: Any) -> XetFile:
     return XetFile(info.hash, size, info.sha256)
 
 
-def _not_there(path: str) -> IntegrityError:
+def _missing(path: str) -> ContentMissing:
+    return ContentMissing(
+        f"{path}: the store behind the Hub has nothing of what was sent", hint=CLEAR, path=path, paths=[path]
+    )
+
+
+def _not_all(path: str) -> IntegrityError:
     return IntegrityError(f"{path}: the store behind the Hub has not all of what was sent", hint=CLEAR, path=path)
-
-
-def _library() -> Any:
-    """Its client, which has no types, and which some machines do not have."""
-    return importlib.import_module("hf_xet")
-
-
-@contextmanager
-def _translated(client: HubClient, path: str = "") -> Iterator[None]:
-    """What the library raises becomes ours, by type."""
-    where = client.place.endpoint
-    try:
-        yield
-    except _library().XetAuthenticationError as error:
-        raise AccessDenied(
-            f"{where}: the store does not take the token",
-            hint="use a token that may write",
-            repository=client.place.repo,
-        ) from error
-    except _library().XetObjectNotFoundError as error:
-        raise _not_there(path) from error
-    except (ConnectionError, TimeoutError) as error:
-        # A connection that broke and a store that refuses are one type to the library.
-        raise DestinationBusy(
-            f"{where}: the store behind it does not take or give the content: {error}", hint=CLEAR, endpoint=where
-        ) from error
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DestinationError(
-            f"{where}: the upload failed: {error}", hint="run the same command again", endpoint=where
-        ) from error
