@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from sealift.build.places import Access
 from sealift.formats.ranged import whole
 from sealift.model import manifest
 from sealift.model.entry import Entry
+from sealift.model.receipt import Receipt
 from sealift.spec import Spec
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.files import HubFiles
 from sealift.stores.hub.place import Place
 from sealift.tools.makers import noise
 from sealift.verify import LEVELS, Level, Verified, verify
+from sealift.verify.certificate import read_certificate
 from sealift.verify.published import Published
 
 ROWS = 160
@@ -91,11 +94,11 @@ class Repository:
         """One of several shards with media."""
         return [one.path for one in self.built.publication.manifest.shards if one.cells][1]
 
-    def verify(self, level: Level = "full", revision: str | None = None) -> Verified:
+    def verify(self, level: Level = "full", revision: str | None = None, **said: Any) -> Verified:
         """Prove it, in this process."""
         work = self.home / "work"
         work.mkdir(exist_ok=True)
-        return verify_published(self.id, work, level, revision=revision, access=self.access)
+        return verify_published(self.id, work, level, revision=revision, access=self.access, **said)
 
     def found(self, level: Level = "full", revision: str | None = None) -> list[tuple[str, str]]:
         """Code and place of what is wrong."""
@@ -113,16 +116,24 @@ class Repository:
 
     def put(self, **files: bytes) -> None:
         """Upload files by their paths, in one commit."""
-        (self.home / "new").mkdir(exist_ok=True)
-        adds = []
-        for number, (path, data) in enumerate(files.items()):
-            (self.home / f"new/{number}").write_bytes(data)
-            adds.append(f"CommitOperationAdd({path!r}, {str(self.home / f'new/{number}')!r})")
-        self._commit(f"[{', '.join(adds)}]")
+        self.commits(files)
 
     def delete(self, path: str) -> None:
         """Delete a file."""
-        self._commit(f"[CommitOperationDelete({path!r})]")
+        self.commits({path: None})
+
+    def commits(self, *changes: Mapping[str, bytes | None]) -> list[str]:
+        """Commit one change after another: the bytes of files by their paths, None to delete. The commits' ids."""
+        (self.home / "new").mkdir(exist_ok=True)
+        said = [[self._operation(path, data) for path, data in change.items()] for change in changes]
+        return self._commit("[" + ", ".join(f"[{', '.join(operations)}]" for operations in said) + "]")
+
+    def _operation(self, path: str, data: bytes | None) -> str:
+        if data is None:
+            return f"CommitOperationDelete({path!r})"
+        file = self.home / "new" / sha256(data).hexdigest()
+        file.write_bytes(data)
+        return f"CommitOperationAdd({path!r}, {str(file)!r})"
 
     def change_manifest(self, path: str, **values: object) -> None:
         """Make the manifest say something else of a file."""
@@ -131,14 +142,16 @@ class Repository:
             one.update(values if one["path"] == path else {})
         self.put(**{manifest.PATH: json.dumps(said).encode()})
 
-    def _commit(self, operations: str) -> None:
+    def _commit(self, changes: str) -> list[str]:
         code = (
             "from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi\n"
-            f"HfApi().create_commit({self.id!r}, {operations}, commit_message='damage', repo_type='dataset')\n"
+            f"for one in {changes}:\n"
+            f"    print(HfApi().create_commit({self.id!r}, one, commit_message='damage', repo_type='dataset').oid)\n"
         )
         xet = any(one.xet_hash for one in self.built.publication.manifest.shards)
         done = self.hub.run_python(code, self.hub.environment(self.home, xet=xet))
         assert done.returncode == 0, done.stderr
+        return done.stdout.split()
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +192,9 @@ def test_each_level_costs_what_it_says(whole_one: Repository) -> None:
     """The tree takes less than a hundredth of the bytes, footers two requests a shard, `full` each byte about once;
     what the answer counts is what the Hub served."""
     shards = len(whole_one.built.publication.manifest.shards)
-    most_bytes = {"tree": 0.01, "footers": 0.3, "rows": 0.7, "full": 1.05}
+    most_bytes = {"tree": 0.01, "footers": 0.3, "sample": 1.2, "rows": 0.7, "full": 1.05}
     most_requests = {"tree": 2, "footers": 3 + 2 * shards, "rows": 4 + 4 * shards, "full": 4 + 4 * shards}
+    most_requests["sample"] = most_requests["footers"] + 2 + 300
     for level in LEVELS:
         before = _served(whole_one.hub)
         verified = whole_one.verify(level)
@@ -229,6 +243,64 @@ def test_a_card_that_contradicts_is_found(repository: Repository) -> None:
     assert repository.found() == [("file-size", manifest.CARD)]
     repository.change_manifest(manifest.CARD, size=len(card), sha256=sha256(card).hexdigest())
     assert [code for code, _ in repository.found("footers")] == ["card-counts"]
+
+
+@pytest.fixture(scope="module")
+def changed_one(hub: Hub, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository whose newer commits are damaged in many ways; its first one is whole."""
+    return Repository(hub, source, tmp_path_factory.mktemp("changed"))
+
+
+def test_each_damage_has_its_code_at_its_commit(changed_one: Repository) -> None:
+    """Bit flips, an empty shard, two exchanged, one renamed or copied, a card, index or manifest damaged: the tree
+    alone finds each under its own code, with nothing else, and the commits between are proven."""
+    read, first, second = changed_one.read, *[one.path for one in _with_cells(changed_one)][:2]
+    index, more = ".sealift/index/takes-00000-of-00001.parquet", "takes/train-9.parquet"
+    card, listed = read(manifest.CARD), read(manifest.PATH)
+    one, other, records = read(first), read(second), read(index)
+    size = "file-size" if len(one) != len(other) else "file-sha256"
+    damages: list[tuple[dict[str, bytes | None], dict[str, bytes | None], list[tuple[str, str]]]] = [
+        ({first: _flipped(one)}, {first: one}, [("file-sha256", first)]),
+        ({first: b""}, {first: one}, [("file-size", first)]),
+        ({first: other, second: one}, {first: one, second: other}, [(size, first), (size, second)]),
+        ({first: None, more: one}, {first: one, more: None}, [("file-missing", first), ("file-unexpected", more)]),
+        ({more: one}, {more: None}, [("file-unexpected", more)]),
+        ({index: _flipped(records)}, {index: records}, [("file-sha256", index)]),
+        ({manifest.CARD: _flipped(card)}, {manifest.CARD: card}, [("file-sha256", manifest.CARD)]),
+        ({manifest.PATH: listed[:900]}, {manifest.PATH: listed}, [("manifest-damaged", manifest.PATH)]),
+    ]
+    ids = changed_one.commits(*(change for damage, mended, _ in damages for change in (damage, mended)))
+    for (_, _, expected), damaged, mended in zip(damages, ids[::2], ids[1::2], strict=True):
+        assert changed_one.found("tree", damaged) == expected
+        assert changed_one.found("tree", mended) == []
+
+
+def _with_cells(repository: Repository) -> list[Receipt]:
+    return [one for one in repository.built.publication.manifest.shards if one.cells]
+
+
+def _flipped(data: bytes) -> bytes:
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+def test_history_tells_a_change_from_damage(changed_one: Repository, tmp_path: Path) -> None:
+    """Beside a certificate a later manifest is a change, and the certified revision is proven as before; a revision
+    that has another manifest than was certified, or is gone, is a history that was rewritten."""
+    file, listed = tmp_path / "c.json", changed_one.read(manifest.PATH)
+    before = changed_one.verify("tree", changed_one.built.revision, certificate=file)
+    certified = read_certificate(file)
+    assert certified.revision == before.revision == changed_one.built.revision is not None
+    later, _ = changed_one.commits({manifest.PATH: listed + b" "}, {manifest.PATH: listed})
+    assert changed_one.verify("tree", certified.revision, certified=certified).proven
+    [problem] = changed_one.verify("tree", later, certified=certified).problems
+    assert (problem.code, str(before.revision) in problem.message) == ("manifest-changed", True)
+    for other in (
+        replace(certified, manifest="0" * 64),
+        replace(certified, manifest="0" * 64, revision=later),
+        replace(certified, revision="f" * 40),
+    ):
+        [problem] = changed_one.verify("tree", later, certified=other).problems
+        assert problem.code == "certificate-history"
 
 
 def test_another_xet_hash_is_found(repository: Repository) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.far_store import SHORT, FarFolder
 
 import sealift
-from sealift.errors import AccessDenied, DestinationBusy, SealiftError, SourceMissing
+from sealift.errors import AccessDenied, DestinationBusy, IntegrityError, SealiftError, SourceMissing
 from sealift.model import manifest
 from sealift.model.entry import Entry
 from sealift.model.event import Advanced, Event, Started
@@ -23,7 +23,8 @@ from sealift.tools.makers import noise
 from sealift.verify import LEVELS, Level, verify
 from sealift.verify.ahead import FAR, Reach, in_order, pieces, runs
 from sealift.verify.bones import Bones
-from sealift.verify.opened import TAIL, WHOLE, open_file
+from sealift.verify.bounded import check_chunks, check_row_groups, unpacked
+from sealift.verify.opened import TAIL, WHOLE, chunks, open_file
 from sealift.verify.published import Published
 
 ROWS = 90
@@ -154,7 +155,7 @@ def test_progress_counts_what_is_read_and_hashed(good: Path, tmp_path: Path) -> 
         work.mkdir()
         assert verify(Published(FarFolder(good)), work, level, events.append).proven
         started = next(event for event in events if isinstance(event, Started))
-        moved = [event for event in events if isinstance(event, Advanced)]
+        moved = [event for event in events if isinstance(event, Advanced) and event.stage == started.stage]
         assert (started.bytes, started.files) == (sum(one.bytes for one in moved), sum(one.files for one in moved))
         assert (started.bytes or 0) < _size(good) / 100 or level == "full"
 
@@ -182,7 +183,7 @@ def test_what_the_store_says_is_held_against_the_manifest(good: Path, tmp_path: 
     [
         (manifest.CARD, "tree"),
         ("data/train-00001-of-00003.parquet", "footers"),
-        (".sealift/index/default-00000-of-00001.parquet", "rows"),
+        (".sealift/index/default-00000-of-00001.parquet", "sample"),
     ],
 )
 def test_what_the_store_does_not_deliver_is_unreadable(
@@ -239,6 +240,42 @@ def test_a_file_is_right_however_it_is_read(good: Path) -> None:
         ]:
             assert b"".join(map(bytes, opened.views(start, end))) == data[start:end]
             assert opened.file.range(start, end - start) == data[start:end]
+
+
+def test_pages_are_counted_before_they_are_unpacked(good: Path) -> None:
+    """What a chunk's pages say they unpack to is known without unpacking, and bounded; so are a row group's rows."""
+    shard = _shards(good)[0]
+    path, metadata = shard.relative_to(good).as_posix(), pq.read_metadata(shard)
+    published = Published(LocalFolder(good))
+    assert published.open_manifest()
+    with open_file(published, path) as opened:
+        columns = [metadata.row_group(0).column(number) for number in range(metadata.num_columns)]
+        id_ = next(one for one in columns if one.path_in_schema == "id")
+        [place] = chunks(metadata, ["id"])[0]
+        size = unpacked(opened.file.range(place[0], place[1] - place[0]))
+        assert 0 < id_.total_uncompressed_size - size < 200
+        check_chunks(opened, [place, place], 2 * size)
+        for wrong in (lambda: check_chunks(opened, [place, place], 2 * size - 1), lambda: unpacked(b"\x15\0\x15\x7f")):
+            with pytest.raises(IntegrityError):
+                wrong()
+    rows = max(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+    check_row_groups(metadata, rows)
+    with pytest.raises(IntegrityError, match="row group 0"):
+        check_row_groups(metadata, rows - 1)
+
+
+@pytest.mark.parametrize("level", ["sample", "rows"])
+def test_an_index_with_huge_row_groups_is_damaged(level: Level, good: Path, tmp_path: Path) -> None:
+    """A row group of the index is held in memory, and so has no more records than Sealift writes."""
+    out = Path(shutil.copytree(good, tmp_path / "out"))
+    index = next(out.glob(".sealift/index/*.parquet"))
+    table = pq.read_table(index).take(np.zeros(65_537, np.int64))
+    pq.write_table(table, index, row_group_size=65_537)
+    said = json.loads((out / manifest.PATH).read_text())
+    [file] = [one for one in said["files"] if one["role"] == "index"]
+    file |= {"size": index.stat().st_size, "sha256": sha256(index.read_bytes()).hexdigest()}
+    (out / manifest.PATH).write_text(json.dumps(said))
+    assert [(one.code, one.place) for one in sealift.verify(out, level).problems] == [("index-damaged", file["path"])]
 
 
 def test_jobs_come_in_order_and_not_too_many_at_once() -> None:

@@ -38,6 +38,7 @@ def _differences(published: Published, card: Mapping[str, Any], found: Manifest)
         stated = {split: count for (name, split), count in counts.items() if name == config.name}
         yield from _counts(config.name, rows, stated)
         yield from _files(found, config, files.get(config.name, {}))
+        yield from _bytes(config, infos.get(config.name, {}))
         if infos.get(config.name, {}).get("features") != card_features(config.features):
             yield problem("card-features", "the card's features are not those of the shards", config.name)
 
@@ -51,6 +52,21 @@ def _counts(config: str, rows: Mapping[str, int], stated: Mapping[str, int]) -> 
         if rows.get(split) != stated.get(split):
             message = f"the card says {stated.get(split, 'nothing of')} rows; there are {rows.get(split, 0)}"
             yield problem("card-counts", message, f"{config}/{split}")
+
+
+def _bytes(config: PublishedConfig, stated: Mapping[str, Any]) -> Iterator[Problem]:
+    """Sizes in memory; that of the whole config where those of the splits are right."""
+    sizes = {one["name"]: one.get("num_bytes") for one in stated.get("splits") or []}
+    for split in config.splits:
+        if sizes.get(split.name, split.num_bytes) != split.num_bytes:
+            message = f"the card says {sizes[split.name]} bytes; the manifest says {split.num_bytes}"
+            yield problem("card-bytes", message, f"{config.name}/{split.name}")
+            return
+    total = sum(split.num_bytes for split in config.splits)
+    if stated.get("dataset_size", total) != total:
+        yield problem(
+            "card-bytes", f"the card says {stated['dataset_size']} bytes; the splits have {total}", config.name
+        )
 
 
 def _files(found: Manifest, config: PublishedConfig, stated: Mapping[str, Any]) -> Iterator[Problem]:

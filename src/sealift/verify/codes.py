@@ -10,11 +10,12 @@ from sealift.model.problem import Problem
 AGAIN = "publish again with --repair"
 CARD_AGAIN = "publish again with --repair: the card's text is kept, its figures are written anew"
 LOOK = "publish again, or put the source back as it was"
+ANEW = "go back to a revision that was proven, or publish again with --purge or to a new folder"
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a code stands for; `level` is the first one that finds it, or `against`."""
+    """What a code stands for; `level` is the first one that surely finds it, or `certificate`, or `against`."""
 
     level: str
     meaning: str
@@ -26,10 +27,24 @@ CODES: Mapping[str, Code] = {
         "tree", "There is no `.sealift/manifest.json`, so nothing can be proven.", "check the folder, or publish to it"
     ),
     "manifest-damaged": Code(
-        "tree",
-        "The manifest cannot be read, contradicts itself, or says what no manifest says.",
-        "publish again to a new folder",
+        "tree", "The manifest is no JSON, or a value in it is missing or of another kind than it should be.", ANEW
     ),
+    "manifest-format": Code(
+        "tree", "The manifest has a format that this version does not know.", "install a newer sealift"
+    ),
+    "manifest-unknown": Code("tree", "The manifest says keys that no manifest of its format has.", ANEW),
+    "manifest-duplicate": Code("tree", "The manifest says a key, or names a file, config or split, twice.", ANEW),
+    "manifest-path": Code(
+        "tree", "The manifest names a path that leads out of the dataset, or to none of its files.", ANEW
+    ),
+    "manifest-stray": Code("tree", "The manifest names a file of a config or split that it does not have.", ANEW),
+    "manifest-digest": Code("tree", "What the manifest says is a digest is none.", ANEW),
+    "manifest-counts": Code("tree", "Numbers in the manifest count nothing, or contradict each other.", ANEW),
+    "manifest-order": Code("tree", "The shards of a split are not numbered 0, 1, 2 … as the manifest has them.", ANEW),
+    "manifest-features": Code(
+        "tree", "The manifest states features that are none, or media in what is no column.", ANEW
+    ),
+    "manifest-plan": Code("tree", "The plan's identity in the manifest is not that of its configs together.", ANEW),
     "file-missing": Code("tree", "A file of the manifest is not there."),
     "file-size": Code("tree", "A file has another size than when it was published."),
     "file-sha256": Code("tree", "A file has the right size and other bytes than those that were published."),
@@ -50,6 +65,7 @@ CODES: Mapping[str, Code] = {
     "manifest-rows": Code("footers", "The shards of a split hold another number of rows than it should have."),
     "card-damaged": Code("footers", "The metadata of the card cannot be read.", CARD_AGAIN),
     "card-counts": Code("footers", "The card says other row counts than the shards hold: loaders refuse.", CARD_AGAIN),
+    "card-bytes": Code("footers", "The card says other sizes of splits and configs than the manifest.", CARD_AGAIN),
     "card-files": Code("footers", "The card's pattern for a split does not take exactly its shards.", CARD_AGAIN),
     "card-default": Code("footers", "The card calls another config the default.", CARD_AGAIN),
     "card-features": Code("footers", "The card states other features than the shards have.", CARD_AGAIN),
@@ -59,13 +75,32 @@ CODES: Mapping[str, Code] = {
     "index-damaged": Code("rows", "A file of the index cannot be read."),
     "index-stray": Code("rows", "Records of the index belong to no shard, or are out of order."),
     "index-cells": Code("rows", "The index has another number of cells in a shard than the manifest says."),
+    "index-bytes": Code("rows", "The index has other bytes of media in a shard than the manifest says."),
     "index-row": Code("rows", "The index names rows that a shard does not have."),
-    "index-key": Code("rows", "The index names another key, config or split than the row it stands for has."),
+    "index-key": Code("rows", "The index names another key, config, split or column than the row it stands for has."),
+    "shard-digest": Code(
+        "rows", "The digests of a shard's cells in the index together are not what the manifest says."
+    ),
     "manifest-present": Code("rows", "A split has files in another number of rows than the manifest and the card say."),
+    "manifest-bytes": Code("rows", "A split has other bytes of media than the manifest says."),
     "pages-damaged": Code("full", "The pages of a media column cannot be walked."),
     "cell-place": Code("full", "Media cells do not lie where the index says."),
     "cell-digest": Code("full", "The bytes of a media cell are not those that were hashed at the source."),
-    "shard-digest": Code("full", "The digests of a shard's cells together are not what the manifest says."),
+    "manifest-changed": Code(
+        "certificate",
+        "The manifest is not the one that the certificate is about: another dataset was published, or it was changed.",
+        "prove the one that the certificate is about with --revision, or write a new certificate for this one",
+    ),
+    "certificate-history": Code(
+        "certificate",
+        "The revision that the certificate names has another manifest than it says, or is not there.",
+        "ask who keeps the dataset: its history was rewritten, or the certificate is about another one",
+    ),
+    "certificate-damaged": Code(
+        "certificate",
+        "The certificate is about this manifest, and says something else than is in it.",
+        "ask for the certificate again",
+    ),
     "source-config": Code("against", "The spec and the publication have different configs.", LOOK),
     "source-rows": Code("against", "The source gives another number of rows for a split.", LOOK),
     "source-row": Code("against", "Rows differ from those that the source gives.", LOOK),

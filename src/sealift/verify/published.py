@@ -21,7 +21,8 @@ from sealift.ports import Lists, Reads
 from sealift.verify.ahead import FAR, NEAR, Reach
 from sealift.verify.codes import problem
 
-MANIFEST_BYTES = 1 << 30
+MANIFEST_BYTES = 128 << 20
+"""A manifest has some 600 bytes a shard; a Hub advises no more than 100,000 files."""
 TAIL_BYTES = 32 << 20
 UNREADABLE = (SealiftError, pa.ArrowException, OSError, ValueError)
 """What reading a damaged Parquet file raises: our errors, Arrow's, and those of Python for text that is none."""
@@ -60,7 +61,7 @@ class Knows(Protocol):
 @dataclass
 class Published:
     """The files of a publication. Reads are counted, whatever thread they come from; a file in `damaged` is not
-    looked into.
+    looked into, and of one that lies `elsewhere`, which is another part's, no media are read.
 
     Only files of the listing are read: what a manifest names beyond them is missing, wherever it points. `how` its
     files are read, `verify` finds out if nobody says it. `heads` and `tails` are first bytes and footers of files that
@@ -75,6 +76,7 @@ class Published:
     tails: dict[str, bytes] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
+    elsewhere: frozenset[str] = frozenset()
     checked: Counter[str] = field(default_factory=Counter)
     bytes_read: int = 0
     requests: int = 0
@@ -88,6 +90,16 @@ class Published:
             IntegrityError: it is damaged.
             SourceError, DestinationError: the place or the manifest cannot be read.
         """
+        data = self.manifest_bytes()
+        return None if data is None else read_manifest(data)
+
+    def manifest_bytes(self) -> bytes | None:
+        """List the files, and the bytes of the manifest; None if there is none.
+
+        Raises:
+            IntegrityError: it may not be read, or is larger than any.
+            SourceError, DestinationError: the place or the manifest cannot be read.
+        """
         for batch in self.store.listing():
             paths, sizes, readable = (batch.column(name).to_pylist() for name in ("path", "size", "readable"))
             self.sizes.update(zip(paths, sizes, strict=True))
@@ -98,7 +110,7 @@ class Published:
             return None
         if manifest.PATH in self.unreadable or self.sizes[manifest.PATH] > MANIFEST_BYTES:
             raise IntegrityError(f"{manifest.PATH} cannot be read", path=manifest.PATH)
-        return read_manifest(whole(self, self.entry(manifest.PATH)))
+        return whole(self, self.entry(manifest.PATH))
 
     @property
     def reach(self) -> Reach:

@@ -14,6 +14,7 @@ from sealift.formats.index import GROUP_ROWS, INDEX
 from sealift.model.manifest import Manifest
 from sealift.model.problem import Problem
 from sealift.verify.ahead import runs
+from sealift.verify.bounded import check_chunks, check_row_groups
 from sealift.verify.opened import chunks, open_file
 from sealift.verify.published import UNREADABLE, Published, read_problem, shards_of
 
@@ -46,12 +47,12 @@ class Records:
         for path in paths:
             try:
                 with open_file(self._published, path) as opened, opened.parquet() as file:
-                    if not file.schema_arrow.equals(INDEX, check_metadata=False):
-                        raise IntegrityError("its columns are not those of an index")
+                    check_index(file)
                     for number, places in enumerate(chunks(file.metadata, INDEX.names)):
                         # The columns lie side by side, and pyarrow would ask for each by itself.
                         for start, end in runs(places, 0):
                             opened.keep(start, end)
+                        check_chunks(opened, places)
                         yield from _batches(file, number)
                         opened.drop()
             except UNREADABLE as error:
@@ -82,6 +83,17 @@ class Records:
         while self._held is not None:
             self.strays += self._held.num_rows
             self._next()
+
+
+def check_index(file: pq.ParquetFile) -> None:
+    """See that the file can be one of an index: its columns, and how many records its row groups have.
+
+    Raises:
+        IntegrityError: it cannot.
+    """
+    if not file.schema_arrow.equals(INDEX, check_metadata=False):
+        raise IntegrityError("its columns are not those of an index")
+    check_row_groups(file.metadata, GROUP_ROWS)
 
 
 def _batches(file: pq.ParquetFile, number: int) -> Iterator[pa.RecordBatch]:

@@ -32,12 +32,14 @@ def check_rows(
     With `cells` the media are looked at on the way, so that shards and index are gone through once.
     """
     opening = partial(_open, published)
+    published.checked.update(dict.fromkeys(["rows", "cells"] if cells else ["rows"], 0))
     for number, config in enumerate(found.configs):
-        key = found.key if set(found.key) <= config.features.keys() else ()
+        media = media_of(config)
+        key = found.key if {*found.key} <= config.features.keys() - {column.name for column in media} else ()
         records = records_of(published, found, config.name)
         keys_file = work / f"keys-{number}.parquet"
         with pq.ParquetWriter(keys_file, KEYS) as writer:
-            walk = Walk(published, key, records, writer, media_of(config) if cells and records else None, on_event)
+            walk = Walk(published, key, records, writer, media, cells and records is not None, on_event)
             for shard, opened in in_order(opening, shards_of(found, config.name), published.reach.at_once):
                 yield from walk.shard(shard, opened)
         yield from _duplicates(keys_file, config.name)
@@ -64,6 +66,8 @@ def _check_index(published: Published, found: Manifest, config: PublishedConfig,
         has_media = any(shard.cells for shard in shards) or any(any(s.present.values()) for s in config.splits)
         if has_media and not has_index:
             yield problem("index-missing", "the config has media, and no index of them", config.name)
+        elif not has_index:
+            yield from _check_bytes(published, config, shards)
         return
     walk.records.finish()
     if walk.records.broken:
@@ -75,6 +79,7 @@ def _check_index(published: Published, found: Manifest, config: PublishedConfig,
         message = f"{walk.records.strays} records belong to no shard, or are out of order"
         yield problem("index-stray", message, config.name)
     yield from _check_present(published, config, shards, walk)
+    yield from _check_bytes(published, config, shards)
     published.damaged.update(walk.spoilt)
     yield from walk.cell_problems
 
@@ -90,3 +95,13 @@ def _check_present(
             if whole and there != rows:
                 message = f"{there} rows have files in `{column}`; the manifest says {rows}"
                 yield problem("manifest-present", message, f"{config.name}/{split.name}")
+
+
+def _check_bytes(published: Published, config: PublishedConfig, shards: list[Receipt]) -> Iterator[Problem]:
+    """Hold the bytes of a split's media against those of its shards, if all of these are what is said of them."""
+    for split in config.splits:
+        ours = [shard for shard in shards if shard.split == split.name]
+        there = sum(shard.media_bytes for shard in ours)
+        if there != split.media_bytes and all(published.usable(shard.path) for shard in ours):
+            message = f"its shards have {there} bytes of media; the manifest says {split.media_bytes}"
+            yield problem("manifest-bytes", message, f"{config.name}/{split.name}")

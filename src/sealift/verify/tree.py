@@ -34,9 +34,10 @@ def check_tree(published: Published, found: Manifest, on_event: OnEvent) -> Iter
         yield problem("file-size", f"{published.sizes[path]} bytes; the manifest says {sizes[path]}", path)
     for path in comparison.extra:
         yield problem("file-unexpected", "the manifest does not know this file", path)
-    published.checked["files"] += len(comparison.same)
-    yield from _check_told(published, found, comparison.same, on_event)
-    unread = [path for path in comparison.same if published.told(path) is None]
+    ours = [path for path in comparison.same if _ours(published, path)]
+    published.checked["files"] += len(ours)
+    yield from _check_told(published, found, ours, on_event)
+    unread = [path for path in ours if published.told(path) is None]
     for path in unread:
         if path in published.unreadable:
             yield problem("file-unreadable", "the file may not be read, or leads out of the folder", path)
@@ -51,7 +52,13 @@ def check_tree(published: Published, found: Manifest, on_event: OnEvent) -> Iter
 
 def to_read(published: Published, found: Manifest) -> int:
     """The bytes that are read when every file is there."""
-    return sum(size for path, (size, _) in found.paths().items() if published.told(path) is None)
+    unknown = ((path, size) for path, (size, _) in found.paths().items() if published.told(path) is None)
+    return sum(size for path, size in unknown if _ours(published, path))
+
+
+def _ours(published: Published, path: str) -> bool:
+    """Whether it is for this part to prove the file's digest: what the store knows by itself, each part does."""
+    return path not in published.elsewhere or published.told(path) is not None
 
 
 def _foreign(path: str) -> bool:

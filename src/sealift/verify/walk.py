@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
 
+import blake3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from sealift.model.event import OnEvent
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
 from sealift.verify.ahead import Range
+from sealift.verify.bounded import MOST_ROWS, check_chunks, check_row_groups
 from sealift.verify.cells import CellCheck
 from sealift.verify.codes import problem
 from sealift.verify.opened import Opened, chunks
@@ -33,20 +35,25 @@ KEYS = pa.schema([("key", pa.string())])
 class Walk:
     """Goes through shards; notes their keys, and what is wrong with their index records and their cells.
 
-    `media` are the columns whose cells are checked; None checks none. `present` counts the rows that have files, by
-    split and column. `spoilt` are the shards whose cells cannot be relied on.
+    `columns` are those of media; their cells are checked if `cells` says so. `present` counts the rows that have files,
+    by split and column. `spoilt` are the shards whose cells cannot be relied on.
     """
 
     published: Published
     key: tuple[str, ...]
     records: Records | None
     writer: pq.ParquetWriter
-    media: list[MediaColumn] | None
+    columns: list[MediaColumn]
+    cells: bool
     on_event: OnEvent
     present: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     cell_problems: list[Problem] = field(default_factory=list)
     spoilt: set[str] = field(default_factory=set)
+
+    def looks_into(self, shard: Receipt) -> bool:
+        """Whether the cells of this shard are checked: another part looks into those that lie elsewhere."""
+        return self.cells and shard.path not in self.published.elsewhere
 
     def shard(self, shard: Receipt, opening: Future[Opened | None]) -> Iterator[Problem]:
         """Take the shard's keys, records and cells; the records of one that cannot be read are passed over."""
@@ -97,15 +104,18 @@ class _Shard:
     rows: int = 0
     records: int = 0
     wrong: int = 0
+    media_bytes: int = 0
+    digests: blake3.blake3 = field(default_factory=blake3.blake3)
     check: CellCheck | None = None
 
     def go(self, opened: Opened, file: pq.ParquetFile) -> None:
         """Go through the row groups. What is wanted of them is asked for in the order of the file."""
         metadata = file.metadata
+        check_row_groups(metadata, MOST_ROWS)
         keys = chunks(metadata, self.walk.key)
-        if self.walk.media is not None:
+        if self.walk.looks_into(self.shard):
             footer = parquet.read_footer(opened.file.range, opened.entry.size)
-            self.check = CellCheck(self.shard, self.walk.media, opened, footer, self.walk.on_event)
+            self.check = CellCheck(self.shard, self.walk.columns, opened, footer, self.walk.on_event)
             opened.want(chain(*keys, *map(self.check.places, range(metadata.num_row_groups))))
         else:
             opened.want(chain(*keys))
@@ -113,12 +123,11 @@ class _Shard:
             rows = metadata.row_group(number).num_rows
             part = self._part(self.rows + rows)
             self._read(opened, number, keys[number], part)
+            check_chunks(opened, keys[number])
             self._hold(part, self.walk.keys(file, number))
             opened.drop()
             self.rows += rows
             self.walk.published.checked["rows"] += rows
-        if self.check:
-            self.check.finish()
 
     def _part(self, end_row: int) -> pa.Table:
         records = self.walk.records
@@ -138,7 +147,9 @@ class _Shard:
         """Hold the records of a row group against its keys."""
         self.walk.count(self.shard.split, part)
         self.records += len(part)
-        self.wrong += _wrong(part, self.shard, self.rows, keys)
+        self.media_bytes += pc.sum(part["size"]).as_py() or 0
+        self.digests.update(b"".join(digest or b"" for digest in part["digest"].to_pylist()))
+        self.wrong += _wrong(part, self.shard, self.rows, keys, [column.name for column in self.walk.columns])
 
     def judged(self, rest: int) -> Iterator[Problem]:
         """The first thing that is wrong with the shard's records; what else is follows from it."""
@@ -147,14 +158,21 @@ class _Shard:
             yield problem("index-row", f"{rest} records are of rows after the last", path, rest)
         elif self.records != cells:
             yield problem("index-cells", f"the index has {self.records} cells; the manifest says {cells}", path)
+        elif self.media_bytes != self.shard.media_bytes:
+            message = f"the index has {self.media_bytes} bytes of media; the manifest says {self.shard.media_bytes}"
+            yield problem("index-bytes", message, path)
         elif self.wrong:
-            yield problem("index-key", "records name another row's key, config or split", path, self.wrong)
+            yield problem("index-key", "records name another row's key, config, split or column", path, self.wrong)
+        elif self.digests.hexdigest() != self.shard.digest:
+            message = "the digests in the index together are not the one that the manifest says"
+            yield problem("shard-digest", message, path)
 
 
-def _wrong(part: pa.Table, shard: Receipt, start: int, keys: pa.Array | None) -> int:
-    """How many of the records name another key, config or split than the row they stand for, or a row before."""
+def _wrong(part: pa.Table, shard: Receipt, start: int, keys: pa.Array | None, columns: list[str]) -> int:
+    """How many records name another key, config or split than their row's, what is no media column, or a row before."""
     right = pc.and_(pc.equal(part["config"], shard.config), pc.equal(part["split"], shard.split))
     right = pc.and_(right, pc.greater_equal(part["row"], start))
+    right = pc.and_(right, pc.is_in(part["column"], value_set=pa.array(columns, pa.string())))
     if keys is not None:
         rows = pc.subtract(part["row"], start)
         inside = pc.and_(pc.greater_equal(rows, 0), pc.less(rows, len(keys)))
