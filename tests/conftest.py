@@ -1,4 +1,7 @@
-"""Local Hubs for the tests of its store and its destination: one with Xet and one without, a module long each."""
+"""Where tests keep what the user would: no test writes to the state folder of whoever runs them. And local Hubs.
+
+One with Xet and one without, a module long each, for the tests of the store and of its destination.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 from tests.hubs import Hub, start_hub
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The record of unfinished jobs is not the user's: for this process, and for those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEALIFT_STATE", raising=False)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -401,7 +401,7 @@ def messages(*modules: str) -> list[str]:
 
 def test_the_failures_that_are_listed_exist() -> None:
     """docs/hub.md quotes messages that the code has, each with its class, and the exit code where it is not 6."""
-    said = messages("stores", "publish", "build", "formats")
+    said = messages("stores", "publish", "build", "formats", "journal")
     listed = table("hub.md", "When something fails")
     assert len(listed) > 10
     for message, names, meaning in listed:
@@ -433,7 +433,7 @@ def test_the_figures_of_the_hub_are_those_of_the_code() -> None:
     [
         ("The manifest", [*Manifest.__dataclass_fields__, "format"]),
         ("Configs in the manifest", [*PublishedConfig.__dataclass_fields__, *PublishedSplit.__dataclass_fields__]),
-        ("Shards in the manifest", [name for name in Receipt.__dataclass_fields__ if name != "findings"]),
+        ("Shards in the manifest", [name for name in Receipt.__dataclass_fields__ if name not in ("findings", "made")]),
         ("Other files in the manifest", list(PublishedFile.__dataclass_fields__)),
         ("The index", list(INDEX_COLUMNS)),
         ("The rejects", list(REJECT_COLUMNS)),

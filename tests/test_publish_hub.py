@@ -53,7 +53,8 @@ class Repository:
         self.api = HfApi(endpoint=hub.endpoint, token=hub.token)
 
     def publish(self, source: Path, to: str = "", **options: Any) -> Built:
-        access = Access(self.hub.endpoint, options.pop("token", self.hub.token), options.pop("staging", None))
+        token, staging, state = (options.pop(name, None) for name in ("token", "staging", "state"))
+        access = Access(self.hub.endpoint, token or self.hub.token, staging, state)
         options = {"workers": 1, **options}
         return build(Spec.load(source / "sealift.yaml"), to or self.id, access=access, **options)
 
@@ -261,7 +262,7 @@ def test_another_publication_in_between(repo: Repository, source: Path) -> None:
 
     def publish_too(event: Event) -> None:
         if isinstance(event, Started) and event.stage == "publish" and not done:
-            done.append(repo.publish(other))
+            done.append(repo.publish(other, state=other.parent / "another machine"))
 
     with pytest.raises(DestinationChanged):
         repo.publish(source, on_event=publish_too)

@@ -17,20 +17,24 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sealift.api import finish as finish
     from sealift.api import plan as plan
     from sealift.api import publish as publish
+    from sealift.api import status as status
     from sealift.api import verify as verify
     from sealift.errors import SealiftError as SealiftError
     from sealift.spec import Spec as Spec
 
 __version__ = "0.1.0"
-__all__ = ["SealiftError", "Spec", "plan", "publish", "verify"]
+__all__ = ["SealiftError", "Spec", "finish", "plan", "publish", "status", "verify"]
 
 _HOMES = {
     "SealiftError": "sealift.errors",
     "Spec": "sealift.spec",
+    "finish": "sealift.api",
     "plan": "sealift.api",
     "publish": "sealift.api",
+    "status": "sealift.api",
     "verify": "sealift.api",
 }
 

@@ -7,46 +7,18 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.albums import ROWS, albums, digests, publish_albums, tracks, write_spec, write_tracks
 from tests.command import COMMAND
+from tests.jobs import staged
+from tests.publishers import Publisher, killed
 
-ROOT = Path(__file__).parents[2]
-PUBLISHER = """
-import os, signal, sys
-from pathlib import Path
-import sealift.build
-from tests.albums import publish_albums
-
-def kill_at_step(out, left):
-    def watch(event, args):
-        nonlocal left
-        if event in ("os.rename", "os.remove") and any(str(path).startswith(out + "/") for path in args):
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(watch)
-
-for line in sys.stdin:
-    source, out, steps = line.rstrip("\\n").split("|")
-    child = os.fork()
-    if not child:
-        if steps:
-            kill_at_step(out, int(steps))
-        publish_albums(Path(source), Path(out), workers=1)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-"""Publishes in a new process for each line that it reads; it has imported everything before."""
-SOME, MANY = 15, 150
+SOME, MANY = 12, 400
 
 
 @pytest.fixture(scope="module")
@@ -89,40 +61,9 @@ def running(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         one.communicate()
 
 
-class Publisher:
-    """Starts publications in processes of their own, one at a time. Use it with `with`."""
-
-    def __init__(self) -> None:
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-        )
-
-    def begin(self, source: Path, out: Path, steps: int | None = None) -> int:
-        """Start publishing, to be killed before so many steps of a commit are done; the number of the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{source}|{out}|{'' if steps is None else steps}\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def end(self) -> int:
-        """Wait for the end; the exit code."""
-        return self._answer()
-
-    def _answer(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.communicate()
-
-
 @pytest.fixture(scope="module")
-def publisher() -> Iterator[Publisher]:
-    with Publisher() as made:
+def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
+    with Publisher(tmp_path_factory.mktemp("publisher")) as made:
         yield made
 
 
@@ -130,8 +71,7 @@ def seconds(publisher: Publisher, source: Path, before: Path, out: Path) -> floa
     """How long an update takes that nobody interrupts."""
     shutil.copytree(before, out)
     began = time.monotonic()
-    publisher.begin(source, out)
-    assert publisher.end() == 0
+    assert publisher.run(source, out, at=[]).code == 0
     return time.monotonic() - began
 
 
@@ -150,11 +90,10 @@ def test_killed_at_any_instant(
         if not out.exists() or digests(out) == digests(after):
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(before, out)
-        child = publisher.begin(source, out)
+        child = publisher.begin(source, out, at=[])
         time.sleep(chance.uniform(0, takes))
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        ends.append(publisher.end())
+        killed(child)
+        ends.append(publisher.end().code)
         if ends[-1] == 0:  # too late: the machine has less to do than when the time was taken
             takes *= 0.9
         assert set(digests(out).items()) <= whole
@@ -178,8 +117,7 @@ def test_killed_at_each_step_of_the_commit(
         out = tmp_path / str(steps) / "out"
         if not first:
             shutil.copytree(before, out)
-        publisher.begin(source, out, steps)
-        assert publisher.end() == -signal.SIGKILL
+        assert publisher.run(source, out, at=["commit"], step=steps).was_killed
         assert not out.exists() or digests(out) != wanted
         assert publish_albums(source, out, workers=1).publication.written == ()
         assert digests(out) == wanted
@@ -212,9 +150,18 @@ def gone(pids: list[int]) -> bool:
     return not any(map(psutil.pid_exists, pids))
 
 
+def check_left(folder: Path) -> None:
+    """Nothing is published, and nothing half done is left: at most shards that are staged, and the job that knows."""
+    beside = folder / ".out.sealift"
+    assert {path.name for path in folder.iterdir()} <= {"source", beside.name}
+    if beside.exists():
+        assert not [*beside.rglob("*.part")]
+        assert {*digests(beside / "staged")} == staged(beside / "job") != set()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_stops_cleanly(tmp_path: Path, running: list[subprocess.Popen[str]], number: signal.Signals) -> None:
-    """The run ends at once with the signal's exit code, says how to go on, and leaves neither staged files nor
+    """The run ends at once with the signal's exit code, says how to go on, and leaves neither halves of files nor
     processes; the destination is as it was."""
     source, out = big(tmp_path / "source"), tmp_path / "out"
     child = subprocess.Popen(
@@ -234,12 +181,12 @@ def test_a_signal_stops_cleanly(tmp_path: Path, running: list[subprocess.Popen[s
     assert "run the same command again" in stderr
     assert "Traceback" not in stderr
     assert gone(workers)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+    check_left(tmp_path)
 
 
 def test_a_killed_worker_is_told(tmp_path: Path, running: list[subprocess.Popen[str]]) -> None:
     """If the system kills a worker (for memory, mostly), the run says which shard it was at and what to try, and
-    leaves nothing behind."""
+    leaves no half behind."""
     source, out = big(tmp_path / "source"), tmp_path / "out"
     child = subprocess.Popen(
         [COMMAND, "publish", source / "sealift.yaml", "--to", out, "--workers", "2"], stderr=subprocess.PIPE, text=True
@@ -257,4 +204,4 @@ def test_a_killed_worker_is_told(tmp_path: Path, running: list[subprocess.Popen[
     assert "--workers" in stderr
     assert "bug" not in stderr
     assert gone([worker.pid for worker in workers])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+    check_left(tmp_path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from sealift.build.packing import starting
+from sealift.build.keeping import Keeping, basis_of
+from sealift.build.packing import starting, to_pack
 from sealift.build.places import (
     USUAL,
     Access,
@@ -18,12 +20,13 @@ from sealift.build.places import (
     folders_here,
     keep_apart,
     open_destination,
+    open_journal,
     open_published,
     open_source,
 )
 from sealift.build.run import Run, tell
 from sealift.build.words import readme_of, words_of
-from sealift.errors import DestinationChanged, RequestError
+from sealift.errors import DestinationChanged, IntegrityError, RequestError, SourceMissing
 from sealift.model.event import OnEvent, ignore
 from sealift.model.plan import Plan
 from sealift.model.problem import Problem
@@ -39,7 +42,10 @@ from sealift.runners.local import Spares, cores
 from sealift.spec import Spec
 
 if TYPE_CHECKING:
-    from sealift.verify import Level, Verified
+    from sealift.model.manifest import Manifest
+    from sealift.verify import Extent, Level, Verified
+    from sealift.verify.certificate import Certificate
+    from sealift.verify.published import Published
 
 
 @dataclass(frozen=True)
@@ -111,11 +117,16 @@ def build(
             hint="leave out --purge or --configs",
         )
     budget = budget_for(spec, to, access, memory, workers or cores())
-    destination = open_destination(spec, to, access, budget)
-    # A folder that the spec names as destination is no part of the source, wherever this run publishes to.
-    source = open_source(spec, exclude=(*destination.here, *folders_here(spec, None)))
-    keep_apart(source, destination)
-    with destination, Spares() as spares:
+    with ExitStack() as stack:
+        journal = stack.enter_context(open_journal(spec, to, access))
+        destination = open_destination(spec, to, access, budget, journal, on_event)
+        # A folder that the spec names as destination is no part of the source, wherever this run publishes to.
+        source = open_source(spec, exclude=(*destination.here, *folders_here(spec, None)))
+        keep_apart(source, destination)
+        stack.enter_context(destination)
+        spares = stack.enter_context(Spares())
+        keeping = stack.enter_context(Keeping(journal, destination, on_event, access.pin_after))
+        keeping.settle()
         _check_shown(destination, purge)
         present = look(destination, purge=bool(purge))
         if repair:
@@ -126,10 +137,14 @@ def build(
         kept = _kept(spec, made, present) if configs is not None else set()
         reuse = reusable(made, kept, present)
         check(made, kept, reuse, present, readme, replaces=replace, purge=bool(purge))
+        destination.check_number(len(to_pack(made, reuse.configs)))
         destination.prepare()
+        basis = basis_of(made, destination)
+        before = keeping.begin(basis, to_pack(made, reuse.configs))
         words = words_of(spec, destination, readme)
-        run = Run(made, source, destination, words, strict, bool(purge), spares, on_event)
+        run = Run(made, source, destination, keeping, basis, before, words, strict, bool(purge), spares, on_event)
         publication = run.config_by_config(present, kept) if commit_per_config else run.at_once(present, reuse)
+        keeping.finish()
     return Built(made, publication, destination.name, destination.url, len(run.receipts), run.findings())
 
 
@@ -194,31 +209,64 @@ def planned(
 def verify_published(
     where: str,
     work: Path,
-    level: Level = "full",
+    extent: Extent | Level = "full",
     against: Spec | None = None,
     *,
     revision: str | None = None,
     access: Access = USUAL,
     memory: int | None = None,
+    certificate: Path | None = None,
+    certified: Certificate | None = None,
     on_event: OnEvent = ignore,
 ) -> Verified:
-    """Prove a published folder or repository up to a level; `against` a spec, beside its source, too."""
+    """Prove a published folder or repository so far; `against` a spec, beside its source, too.
+
+    It is held against what was `certified`; what is proven is written to the file `certificate`.
+    """
     from sealift.verify import verify
-    from sealift.verify.against import Against
+    from sealift.verify.certificate import certify, check_place, hold
     from sealift.verify.published import Published
 
+    if certificate is not None:
+        check_place(certificate, where)
     with open_published(where, revision, access) as (store, commit):
         published = Published(store)
-        verified = dataclasses.replace(verify(published, work, level, on_event), revision=commit)
-        if against is None or verified.manifest is None:
-            return verified
-        source = open_source(against, folders_here(Spec(to=where), where) if commit is None else ())
-        made = plan(against, source, work / "plan", Memory(memory or DEFAULT_MEMORY), None, on_event)
-        problems = [*verified.problems, *Against(published, verified.manifest, made, source, on_event).check()]
-        return dataclasses.replace(
+        verified = dataclasses.replace(verify(published, work, extent, on_event), revision=commit)
+        problems = [*verified.problems]
+        if certified is not None:
+            problems += hold(certified, verified, lambda earlier: _manifest_at(where, earlier, access))
+        if against is not None and verified.manifest is not None:
+            problems += _against(published, verified.manifest, against, where, work, memory, on_event)
+        verified = dataclasses.replace(
             verified,
             problems=tuple(problems),
             checked=dict(published.checked),
             bytes_read=published.bytes_read,
             requests=published.requests,
         )
+    if certificate is not None and verified.proven:
+        certify(verified, where, against=against is not None).write(certificate)
+    return verified
+
+
+def _against(
+    published: Published, found: Manifest, spec: Spec, where: str, work: Path, memory: int | None, on_event: OnEvent
+) -> list[Problem]:
+    """What differs from the source, by a plan made anew."""
+    from sealift.verify.against import Against
+
+    source = open_source(spec, folders_here(Spec(to=where), where) if published.facts is None else ())
+    made = plan(spec, source, work / "plan", Memory(memory or DEFAULT_MEMORY), None, on_event)
+    return [*Against(published, found, made, source, on_event).check()]
+
+
+def _manifest_at(where: str, revision: str, access: Access) -> str | None:
+    """The SHA-256 of the manifest at a revision; None if there is no such revision, or no manifest there."""
+    from sealift.verify.published import Published
+
+    try:
+        with open_published(where, revision, access) as (store, _):
+            data = Published(store).manifest_bytes()
+    except (SourceMissing, IntegrityError):
+        return None
+    return None if data is None else hashlib.sha256(data).hexdigest()

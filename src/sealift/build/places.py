@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sealift.build.keeping import PIN_AFTER_S
 from sealift.errors import RequestError
+from sealift.journal import Journal
+from sealift.journal.places import beside, job_name, state_folder
+from sealift.model.event import OnEvent, ignore
 from sealift.plan.estimate import DRIVER, WORKER, Memory
 from sealift.ports import Destination
 from sealift.spec import Spec, where_to
@@ -22,15 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach a Hub: what is None comes from the usual places (HF_ENDPOINT, HF_TOKEN, `hf auth login`).
+    """How to reach a Hub, and where a run keeps what it needs to be gone on with.
 
+    What is None comes from the usual places: `endpoint` and `token` from HF_ENDPOINT, HF_TOKEN and `hf auth login`,
+    the `state` of jobs for a Hub from SEALIFT_STATE, else below XDG_STATE_HOME; that of a folder lies beside it.
     `staging` is how many bytes of packed files may wait on this machine's disk until they are uploaded: 0 none, None
-    as the Hub's way of upload needs it.
+    as the Hub's way of upload needs it. `bandwidth` bounds uploads, in bytes a second, of all workers together. A job
+    that takes longer than `pin_after` seconds has what it staged pinned. `waits` are the seconds before each try of a
+    request after the first, `stall` those without a byte after which an upload is given up.
     """
 
     endpoint: str | None = None
     token: str | None = field(default=None, repr=False)
     staging: int | None = None
+    state: Path | None = None
+    bandwidth: int | None = None
+    pin_after: float = PIN_AFTER_S
+    waits: tuple[float, ...] | None = None
+    stall: float | None = None
 
 
 USUAL = Access()
@@ -43,27 +56,64 @@ def open_source(spec: Spec, exclude: tuple[Path, ...] = ()) -> LocalFolder:
     return LocalFolder(spec.path(spec.from_ or "."), exclude)
 
 
-def open_destination(spec: Spec, to: str | None, access: Access, budget: Memory) -> Destination:
-    """Where the dataset goes: `to`, else what the spec says. Not entered yet.
+def open_journal(spec: Spec, to: str | None, access: Access) -> Journal:
+    """The record of the job to that destination, whatever spec or machine began it. Not entered yet.
 
     Raises:
-        RequestError: nothing says where, or the name cannot be one.
+        RequestError: nothing says where the dataset goes, or the name cannot be one.
     """
     kind, where = where_to(to or spec.to)
     if kind == "folder":
-        return LocalDestination(_folder(spec, to, where))
+        folder = _folder(spec, to, where)
+        if access.state is None:
+            return Journal(beside(folder), passing=True)
+        return Journal(access.state / job_name(os.path.realpath(folder)))
+    from sealift.stores.hub.place import Place
+
+    place = Place.parse(where, access.endpoint)
+    return Journal((access.state or state_folder()) / job_name(f"{place.endpoint}/datasets/{place.name}"))
+
+
+def open_destination(
+    spec: Spec,
+    to: str | None,
+    access: Access,
+    budget: Memory,
+    journal: Journal | None = None,
+    on_event: OnEvent = ignore,
+) -> Destination:
+    """Where the dataset goes: `to`, else what the spec says. Not entered yet. `journal` is entered, if there is one.
+
+    Raises:
+        RequestError: nothing says where, or the name cannot be one; or a folder is to have a limit that it cannot have.
+    """
+    kind, where = where_to(to or spec.to)
+    if kind == "folder":
+        if access.bandwidth is not None:
+            raise RequestError(
+                "a bandwidth limits uploads, and nothing is uploaded to a folder",
+                hint="leave out --bandwidth",
+                to=where,
+            )
+        return LocalDestination(_folder(spec, to, where), keep=True)
     from sealift.stores.hub.destination import HubDestination
     from sealift.stores.hub.place import Place
     from sealift.stores.hub.stage import blocks_within
+    from sealift.stores.hub.wire import WAITS
 
-    return HubDestination(
+    made = HubDestination(
         Place.parse(where, access.endpoint),
         access.token,
         private=bool(spec.private),
         staging=access.staging,
         workers=budget.workers,
         blocks=blocks_within(budget.uploads),
+        waits=WAITS if access.waits is None else access.waits,
+        stall=access.stall,
+        bandwidth=access.bandwidth,
+        on_event=on_event,
     )
+    return made if journal is None else replace(made, job=journal.job, commits=journal.sent)
 
 
 def budget_for(spec: Spec, to: str | None, access: Access, memory: int, workers: int) -> Memory:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
-from sealift import __version__
+from sealift.build.keeping import Keeping, changes, resumed
 from sealift.build.packing import findings_of, pack_all, to_pack
-from sealift.errors import DestinationChanged, PlanRefused
-from sealift.model.event import OnEvent, Warned
-from sealift.model.plan import Plan
+from sealift.errors import ContentMissing, DestinationChanged, PlanRefused
+from sealift.journal.records import Basis
+from sealift.model.event import OnEvent, Said, Warned
+from sealift.model.plan import Plan, PlannedShard
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
-from sealift.pack import index_part
+from sealift.pack import index_part, job
 from sealift.ports import Destination, Source
 from sealift.publish import Publication, Words, publish
 from sealift.publish.present import Present, look
 from sealift.publish.reuse import Reuse, beside, reusable, staying
 from sealift.publish.stage import Stage
-from sealift.runners.local import Spares
+from sealift.runners.local import Spares, cores
 
 TRIES = 3
 """So often a commit is tried anew when others have changed the destination meanwhile, but nothing of the dataset."""
@@ -28,17 +27,23 @@ TRIES = 3
 
 @dataclass
 class Run:
-    """A plan on its way to the destination, which is prepared; what was packed for it, and what was published."""
+    """A plan on its way to the destination, which is prepared; what was packed for it, and what was published.
+
+    `before` is what the job was planned from when it was begun, if an earlier run began it; `basis` is this run's.
+    """
 
     made: Plan
     source: Source
     destination: Destination
+    keeping: Keeping
+    basis: Basis
+    before: Basis | None
     words: Words
     strict: bool
     purge: bool
     spares: Spares
     on_event: OnEvent
-    receipts: list[Receipt] = field(default_factory=list)
+    receipts: dict[str, Receipt] = field(default_factory=dict)
     _done: Publication | None = None
 
     def at_once(self, present: Present, reuse: Reuse) -> Publication:
@@ -61,17 +66,15 @@ class Run:
 
     def findings(self) -> tuple[Problem, ...]:
         """What the probes noticed in all that was packed."""
-        return tuple(findings_of(self.receipts, strict=self.strict))
+        return tuple(findings_of(self.receipts.values(), strict=self.strict))
 
     def _publish(
         self, part: Plan, reuse: Reuse, present: Present, *, card: bool = True, purge: bool = False
     ) -> Publication:
         """Pack what is not there yet of a part of the plan, and commit it."""
         shards = to_pack(part, reuse.configs)
-        receipts = pack_all(part, shards, self.source, self.destination.stager, self.spares, self.on_event)
-        self.receipts += receipts
-        self._judge(receipts)
-        stage = Stage(self.destination.stager)
+        receipts = self._packed(part, shards)
+        stage = Stage(self.destination.stager, self.keeping.journal)
         for attempt in range(TRIES):
             try:
                 done = self._commit(part, receipts, reuse, present, stage, card=card, purge=purge)
@@ -82,8 +85,46 @@ class Run:
                 if attempt == TRIES - 1 or purge or not now.is_same_dataset(present):
                     raise
                 present = now
+            except ContentMissing as error:
+                if attempt == TRIES - 1:
+                    raise
+                self._lost(error)
+                receipts = self._packed(part, shards)
+                stage.again(self.destination.stager, error.fields["paths"])
         self._done = done.after(self._done)
         return self._done
+
+    def _packed(self, part: Plan, shards: Sequence[PlannedShard]) -> list[Receipt]:
+        """Have all these shards staged; their receipts. Those that are, by whatever run, are not packed again."""
+        if not shards:
+            return []
+        workers = min(part.estimate.workers, len(shards))
+        overlap, parts = cores() > workers, self.keeping.journal.parts
+        stager = self.destination.stager
+        # A job is a worker's whole knowledge, but made of what all of them share: there may be tens of thousands.
+        jobs = [job(part, shard, self.source, stager, parts, overlap=overlap) for shard in shards]
+        receipts = self.keeping.kept(jobs)
+        self._tell_kept(shards, receipts)
+        if left := [one for one in jobs if one.shard.path not in receipts]:
+            receipts |= pack_all(left, workers, self.spares, self.keeping, self.on_event)
+        found = [receipts[shard.path] for shard in shards]
+        self.receipts |= {one.path: one for one in found}
+        self._judge(found)
+        return found
+
+    def _tell_kept(self, shards: Sequence[PlannedShard], kept: Mapping[str, Receipt]) -> None:
+        """Say once what an earlier run has left to this one."""
+        if self.before is not None:
+            why = changes(self.before, self.basis)
+            self.on_event(Said(resumed(self.keeping.journal.began, len(shards), kept, why)))
+            self.before = None
+
+    def _lost(self, error: ContentMissing) -> None:
+        """Have what the destination lost packed and sent anew, every byte of it."""
+        paths = error.fields["paths"]
+        self.on_event(Warned(f"{len(paths)} staged files are gone from {self.destination.name}: they are sent again"))
+        self.destination.mistrust()
+        self.keeping.journal.again(paths)
 
     def _commit(
         self,
@@ -96,6 +137,7 @@ class Run:
         card: bool,
         purge: bool,
     ) -> Publication:
+        parts = self.keeping.journal.parts
         return publish(
             part,
             receipts,
@@ -103,11 +145,11 @@ class Run:
             present,
             stage,
             self.source,
-            self.destination,
-            versions={"sealift": __version__, "pyarrow": pa.__version__},
+            self.keeping,
+            versions=self.basis.versions,
             words=self.words,
             index_parts={
-                config.name: [index_part(part, shard) for shard in part.shards if shard.config == config.name]
+                config.name: [index_part(parts, shard) for shard in part.shards if shard.config == config.name]
                 for config in part.configs
             },
             card=card,

@@ -83,7 +83,7 @@ class Demo:
         """How to reach the Hub."""
         from sealift.build.places import Access
 
-        return Access(self.hub.endpoint, self.hub.token)
+        return Access(self.hub.endpoint, self.hub.token, state=self.folder / "state")
 
     def publish(self, rows: int) -> Built:
         """Make the dataset and publish it."""

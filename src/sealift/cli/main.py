@@ -21,6 +21,8 @@ from sealift.runners.alone import without_pandas
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "publish": ("sealift.cli.publish", "Pack a folder or a spec into shards and publish them as one."),
+    "status": ("sealift.cli.status", "Show how far a publication is, and what to type next."),
+    "finish": ("sealift.cli.finish", "Finish a commit that a run was about to send when it ended."),
     "plan": ("sealift.cli.plan", "Show what would be published, and what stands against it."),
     "verify": ("sealift.cli.verify", "Prove a published dataset, file by file or cell by cell."),
     "init": ("sealift.cli.init", "Recognise a folder's layout and write a commented spec for it."),

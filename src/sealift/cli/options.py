@@ -11,6 +11,8 @@ import click
 
 from sealift.cli.output import Output
 from sealift.cli.units import Size
+from sealift.errors import RequestError
+from sealift.model.bandwidth import bytes_a_second
 
 Body = Callable[..., Any]
 
@@ -58,17 +60,47 @@ workers_option = click.option(
 """`workers: int | None`, at least 1."""
 
 
+endpoint_option = click.option("--endpoint", metavar="URL", help="Which Hub, instead of HF_ENDPOINT or huggingface.co.")
+
+
 def access_options(body: Body) -> Body:
     """Add `--endpoint` and `--token`; the body gets them as they are, None where nothing was said."""
-    for option in (
-        click.option(
-            "--token", metavar="TOKEN", help="Who you are at the Hub, instead of HF_TOKEN or `hf auth login`."
-        ),
-        click.option("--endpoint", metavar="URL", help="Which Hub, instead of HF_ENDPOINT or huggingface.co."),
-    ):
-        body = option(body)
-    return body
+    token = click.option(
+        "--token", metavar="TOKEN", help="Who you are at the Hub, instead of HF_TOKEN or `hf auth login`."
+    )
+    return endpoint_option(token(body))
 
+
+class Bandwidth(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic in newer clicks only
+    """Bytes a second: `50MB/s`, or in bits `400Mbit/s`. Yields an int."""
+
+    name = "bandwidth"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The bytes a second that the text stands for; fails as a usage error that says what to write instead."""
+        try:
+            return bytes_a_second(value)
+        except RequestError as error:
+            self.fail(f"{error.message}; {error.hint}.", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What the help shows in the place of the value."""
+        return "RATE"
+
+
+bandwidth_option = click.option(
+    "--bandwidth", type=Bandwidth(), default=None, help="Upload at most so much a second (50MB/s, 400Mbit/s)."
+)
+"""`bandwidth: int | None`, in bytes a second, of all processes of the run together."""
+
+state_option = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="The job's record lies in DIR, not beside the folder or in SEALIFT_STATE.",
+)
+"""`state: Path | None`."""
 
 staging_option = click.option(
     "--staging",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealift.cli.names import NamesConfigs
-from sealift.cli.options import example, shared_options
+from sealift.cli.options import bandwidth_option, example, shared_options, state_option
 from sealift.cli.output import Output
 from sealift.cli.progress import progress
 from sealift.cli.show import show
@@ -30,7 +30,7 @@ EXPECTED = (".git", ".gitattributes", ".gitignore", manifest.CARD)
     cls=NamesConfigs,
     epilog=example(
         "sealift publish sealift.yaml --to ./out",
-        "sealift publish ~/recordings --to org/name --private",
+        "sealift publish ~/recordings --to org/name --private --bandwidth 50MB/s",
         "sealift publish sealift.yaml --to ./out --configs audio labels_only --dry-run",
     ),
 )
@@ -47,6 +47,8 @@ EXPECTED = (".git", ".gitattributes", ".gitignore", manifest.CARD)
 @click.option("--purge", is_flag=True, help="Delete everything else that is there, in the same commit; asks first.")
 @click.option("--repair", is_flag=True, help="Read what is published first, and make anew what is damaged.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing, and replace another dataset that is there.")
+@bandwidth_option
+@state_option
 @shared_options
 def command(
     output: Output,
@@ -62,7 +64,7 @@ def command(
 
     SPEC_OR_DIR is a spec (sealift.yaml) or a folder in a layout that `sealift init` recognises. Nothing is visible at
     the destination, a folder or a repository on the Hub, before everything is packed; a run that is stopped leaves what
-    was there. A second run with nothing changed writes nothing.
+    was there, and the same command goes on with it. A second run with nothing changed writes nothing.
     """
     spec = asked.spec(output).having(private=private or None)
     if dry_run:

@@ -28,7 +28,7 @@ env_file_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options of `publish` and `plan`; None where nothing was said."""
+    """The options of `publish` and `plan`; None where nothing was said. `state` and `bandwidth` are of `publish`."""
 
     spec_or_dir: str
     to: str | None
@@ -42,13 +42,15 @@ class Asked:
     endpoint: str | None
     token: str | None = field(repr=False)
     staging: int | None
+    state: Path | None = None
+    bandwidth: int | None = None
 
     @property
     def access(self) -> Access:
-        """How to reach the Hub."""
+        """How to reach the Hub, and where the job is kept."""
         from sealift.build.places import Access
 
-        return Access(self.endpoint, self.token, self.staging)
+        return Access(self.endpoint, self.token, self.staging, self.state, self.bandwidth)
 
     def spec(self, output: Output) -> Spec:
         """The spec with the options said over it; see `read_spec`."""
@@ -66,7 +68,7 @@ def asked_options(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(body)
     def gathered(**given: Any) -> Any:
-        asked = {name: given.pop(name) for name in Asked.__slots__}
+        asked = {name: given.pop(name) for name in Asked.__slots__ if name in given}
         return body(asked=Asked(**asked), **given)
 
     options: tuple[Callable[..., Any], ...] = (

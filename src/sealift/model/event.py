@@ -32,6 +32,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedOver:
+    """All bytes of a file were handed to the destination, which has not confirmed them yet."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """Something worth telling the user, in one line."""
 
@@ -45,7 +52,7 @@ class Warned:
     message: str
 
 
-Event = Started | Advanced | Finished | Said | Warned
+Event = Started | Advanced | Finished | HandedOver | Said | Warned
 OnEvent = Callable[[Event], None]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,17 @@ class Finding:
     reason: str
     count: int
     example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a shard was made of, and with it: two of the same `identity` have the same bytes.
+
+    `part` is the BLAKE3 of the file that holds the shard's index records until they are published.
+    """
+
+    identity: str
+    part: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +48,24 @@ class Receipt:
     digest: str
     xet_hash: str | None = None
     findings: tuple[Finding, ...] = ()
+    made: Made | None = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
-        """What the manifest says of the shard (findings are for the run, not for the reader)."""
+        """What the manifest says of the shard: what the run alone needs, findings and `made`, is left out."""
         said = asdict(self)
-        del said["findings"]
+        del said["findings"], said["made"]
         return said
+
+    def as_journal(self) -> dict[str, Any]:
+        """All of it, for `from_journal`."""
+        return asdict(self)
+
+    @classmethod
+    def from_journal(cls, said: Mapping[str, Any]) -> Self:
+        """The receipt that `as_journal` said."""
+        findings = tuple(Finding(**one) for one in said["findings"])
+        made = None if said["made"] is None else Made(**said["made"])
+        return cls(**{**said, "findings": findings, "made": made})
 
 
 INDEX_COLUMNS = ("key", "config", "split", "shard", "row", "column", "element", "path", "size", "offset", "digest")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import blake3
 
@@ -21,7 +21,7 @@ from sealift.model.event import Advanced, Finished, OnEvent, Started, ignore
 from sealift.model.manifest import Manifest, PublishedConfig, PublishedFile, PublishedSplit
 from sealift.model.plan import Also, Config, Plan
 from sealift.model.receipt import Receipt
-from sealift.ports import Destination, Reads, Sink, Staged
+from sealift.ports import Reads, Sink, Staged
 from sealift.publish.check import refuse_strangers
 from sealift.publish.present import Present
 from sealift.publish.reuse import Reuse
@@ -72,6 +72,19 @@ class Words:
     order: tuple[str, ...]
 
 
+class Commits(Protocol):
+    """What takes a commit: a destination, or who stands before it."""
+
+    @property
+    def revision(self) -> str | None:
+        """As `ports.Destination`."""
+        ...
+
+    def commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> str | None:
+        """As `ports.Destination`."""
+        ...
+
+
 def publish(
     plan: Plan,
     receipts: Sequence[Receipt],
@@ -79,7 +92,7 @@ def publish(
     present: Present,
     stage: Stage,
     source: Reads,
-    destination: Destination,
+    destination: Commits,
     *,
     index_parts: Mapping[str, Sequence[Path]],
     versions: Mapping[str, str],
@@ -149,7 +162,7 @@ def _changes(
     return _Changes({path: everything[path] for path in new}, tuple(gone))
 
 
-def _commit(complete: Manifest, changes: _Changes, destination: Destination, on_event: OnEvent) -> Publication:
+def _commit(complete: Manifest, changes: _Changes, destination: Commits, on_event: OnEvent) -> Publication:
     before = revision = destination.revision
     moved, made = sum(file.size for file in changes.files.values()), 0
     if changes.files:
@@ -201,15 +214,20 @@ def _tables(
 ) -> Iterator[PublishedFile]:
     kept = {file.path for file in reuse.files}
     new = [table for table in also if table.path not in kept]
-    if sent := [table for table in new if table.path not in stage.files]:
+    if sent := [table for table in new if not stage.has(table.path, _made_of(table))]:
         on_event(Started(TABLES, sum(table.size for table in sent), len(sent)))
     for table in new:
-        file = stage.once(table.path, "also", partial(_copy_entry, source, table))
+        file = stage.once(table.path, "also", partial(_copy_entry, source, table), _made_of(table))
         yield replace(file, rows=table.rows, columns=table.columns, source=table.source, version=table.version)
         if table in sent:
             on_event(Advanced(TABLES, table.size, 1))
     if sent:
         on_event(Finished(TABLES))
+
+
+def _made_of(table: Also) -> str | None:
+    """What tells whether the table's source is the same; None where it has no version."""
+    return None if table.version is None else f"{table.source} {table.size} {table.version}"
 
 
 def _copy_entry(source: Reads, table: Also, sink: Sink) -> None:
@@ -223,14 +241,18 @@ def _index(
     """Each file is made in the plan's folder first, since staging may ask for its bytes twice."""
     made = plan.work / "index.parquet"
     for config in (config for config in plan.configs if config.name not in reuse.configs):
-        cells = sum(receipt.cells for receipt in receipts if receipt.config == config.name)
-        paths = index_paths(config.name, cells)
-        chunks = index_chunks(parts[config.name])
+        ours = [receipt for receipt in receipts if receipt.config == config.name]
+        identity = _together(receipt.made.part for receipt in ours if receipt.made is not None)
+        paths, chunks = (
+            index_paths(config.name, sum(receipt.cells for receipt in ours)),
+            index_chunks(parts[config.name]),
+        )
+        missing = not all(stage.has(path, identity) for path in paths)
         for path in paths:
-            if path not in stage.files:
+            if missing:  # one after the other: each takes the chunks that follow those of the one before
                 with open(made, "wb") as sink:
                     write_index(sink, chunks)
-            yield replace(stage.once(path, "index", partial(copy_file, made)), config=config.name)
+            yield replace(stage.once(path, "index", partial(copy_file, made), identity), config=config.name)
             made.unlink(missing_ok=True)
 
 

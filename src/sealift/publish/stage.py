@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sealift.formats.measured import Mark, Measured, ReadBack
 from sealift.formats.ranged import SLICE
+from sealift.journal import Journal
 from sealift.model.manifest import PublishedFile
 from sealift.ports import Sink, Staged, Stages
 
@@ -14,16 +15,37 @@ from sealift.ports import Sink, Staged, Stages
 class Stage:
     """Stages the files that go with the shards, and keeps them for the commit by their paths."""
 
-    def __init__(self, stager: Stages) -> None:
+    def __init__(self, stager: Stages, journal: Journal) -> None:
         self._stager = stager
+        self._journal = journal
         self._published: dict[str, PublishedFile] = {}
         self.files: dict[str, Staged] = {}
 
-    def once(self, path: str, role: str, write: Callable[[Sink], object]) -> PublishedFile:
-        """Stage the file that `write` gives, if it is not staged already: a commit may be tried again."""
+    def once(self, path: str, role: str, write: Callable[[Sink], object], identity: str | None = None) -> PublishedFile:
+        """Stage the file that `write` gives, if it is not staged already: a commit may be tried again.
+
+        With an `identity`, which says what the file is made of, one that an earlier run has staged counts, too.
+        """
         if path not in self._published:
-            self._published[path] = self.file(path, role, write)
+            kept = None if identity is None else self._journal.beside(path, identity)
+            if kept is not None:
+                self._published[path], self.files[path] = kept
+            else:
+                self._published[path] = self.file(path, role, write)
+                if identity is not None:
+                    self._journal.keep_beside(identity, self._published[path], self.files[path])
         return self._published[path]
+
+    def has(self, path: str, identity: str | None) -> bool:
+        """Whether `once` has nothing to do."""
+        return path in self._published or (identity is not None and self._journal.beside(path, identity) is not None)
+
+    def again(self, stager: Stages, paths: Iterable[str]) -> None:
+        """Those files are staged anew when they are asked for, by that stager, which all use from now on."""
+        self._stager = stager
+        for path in paths:
+            self._published.pop(path, None)
+            self.files.pop(path, None)
 
     def file(self, path: str, role: str, write: Callable[[Sink], object]) -> PublishedFile:
         """Stage the file that `write` gives, as often as it is asked to, and read some of it back."""

@@ -57,7 +57,7 @@ def rehearse(
         IntegrityError: what was published is not what was there, or the second run did something.
     """
     with local_hub(folder / "hub", *(() if use_xet else ("--no-xet",))) as hub:
-        access = Access(hub.endpoint, hub.token, staging)
+        access = Access(hub.endpoint, hub.token, staging, folder / "state")
         run = _Run(spec, to, hub, configs, memory, workers, access, folder / "cache", on_event)
         run.check()
         built = run.publish("publish", on_event)
