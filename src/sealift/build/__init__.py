@@ -121,7 +121,7 @@ def build(
         journal = stack.enter_context(open_journal(spec, to, access))
         destination = open_destination(spec, to, access, budget, journal, on_event)
         # A folder that the spec names as destination is no part of the source, wherever this run publishes to.
-        source = open_source(spec, exclude=(*destination.here, *folders_here(spec, None)))
+        source = open_source(spec, exclude=(*destination.here, *folders_here(spec, None), journal.folder.absolute()))
         keep_apart(source, destination)
         stack.enter_context(destination)
         spares = stack.enter_context(Spares())

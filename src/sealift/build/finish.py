@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sealift.build.keeping import Keeping
 from sealift.build.places import USUAL, Access, open_destination, open_journal
 from sealift.errors import DestinationChanged, RequestError
+from sealift.journal.progress import progress
 from sealift.journal.records import Sent
 from sealift.model.event import OnEvent, ignore
 from sealift.plan import DEFAULT_MEMORY
@@ -16,12 +17,16 @@ from sealift.spec import Spec
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of the job's last commit: its revision (None for a folder), and whether it had landed already."""
+    """What became of the job's last commit: its revision (None for a folder), and whether it had landed already.
+
+    `left` is how many shards of the job are not published by it: more commits were to come.
+    """
 
     to: str
     revision: str | None
     landed: bool
     files: tuple[str, ...]
+    left: int
 
 
 def finish(to: str, *, access: Access = USUAL, on_event: OnEvent = ignore) -> Finished:
@@ -36,14 +41,13 @@ def finish(to: str, *, access: Access = USUAL, on_event: OnEvent = ignore) -> Fi
         DestinationError: the destination does not take the commit, or does not answer.
     """
     spec = Spec(to=to)
-    with open_journal(spec, to, access) as journal:
+    record = open_journal(spec, to, access)
+    if progress(record.folder) is None:
+        raise _nothing(to)
+    with record as journal:
         sent = journal.uncertain()
         if sent is None:
-            raise RequestError(
-                f"no commit to {to} is to be finished",
-                hint="`sealift status` shows the jobs; `sealift publish` goes on with one that is not packed yet",
-                to=to,
-            )
+            raise _nothing(to)
         with (
             open_destination(spec, to, access, Memory(DEFAULT_MEMORY), journal, on_event) as destination,
             Keeping(journal, destination, on_event) as keeping,
@@ -51,8 +55,17 @@ def finish(to: str, *, access: Access = USUAL, on_event: OnEvent = ignore) -> Fi
             landed = keeping.settle()
             if landed is None:
                 _send(keeping, sent)
-            keeping.finish()
-            return Finished(destination.name, destination.revision, landed is not None, tuple(sent.files))
+            if not journal.left:
+                keeping.finish()
+            return Finished(destination.name, destination.revision, landed is not None, tuple(sent.files), journal.left)
+
+
+def _nothing(to: str) -> RequestError:
+    return RequestError(
+        f"no commit to {to} is to be finished",
+        hint="`sealift status` shows the jobs; `sealift publish` goes on with one that is not packed yet",
+        to=to,
+    )
 
 
 def _send(keeping: Keeping, sent: Sent) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from sealift import __version__
 from sealift.errors import AccessDenied, ContentMissing, DestinationBusy, DestinationChanged, RequestError
 from sealift.journal import Journal
-from sealift.journal.records import Basis
+from sealift.journal.records import Basis, Sent
 from sealift.model.event import Event, HandedOver, OnEvent, Said
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.receipt import Receipt
@@ -55,12 +55,25 @@ class Keeping:
         if sent is None:
             return None
         found = self.destination.landed(sent.parent)
+        if found is None and self._is_in_place(sent):
+            found = self.destination.name
         if found is None:
             self.journal.refused(sent.number)
         else:
             self.journal.landed(sent.number, self.destination.revision and found)
             self.on_event(Said(f"the commit of the run before has taken effect: {found}"))
         return found
+
+    def _is_in_place(self, sent: Sent) -> bool:
+        """Whether a place that keeps no history has what was sent: nothing of it is staged any more."""
+        if self.destination.revision is not None or not self.destination.missing(sent.files.values()):
+            return False
+        sizes: dict[str, int] = {}
+        for batch in self.destination.listing():
+            sizes.update(zip(*(batch.column(name).to_pylist() for name in ("path", "size")), strict=True))
+        return all(sizes.get(path) == file.size for path, file in sent.files.items()) and sizes.keys().isdisjoint(
+            sent.gone
+        )
 
     def begin(self, basis: Basis, shards: Sequence[PlannedShard]) -> Basis | None:
         """Write down what is to be done; what the job was planned from when it was begun, None if it is new."""
@@ -164,10 +177,8 @@ def resumed(began: float, shards: int, kept: Mapping[str, Receipt], why: Sequenc
     there = sum(receipt.size for receipt in kept.values())
     changed = f"; since then {', '.join(why)}" if why else ""
     counts = "still count" if why else "are there already"
-    return (
-        f"going on with the job begun {when}{changed}: {len(kept):,} of {shards:,} shards {counts} "
-        f"({there / 1e6:,.1f} MB)"
-    )
+    size = f"{there / 1e6:,.1f} MB" if there >= 1e6 else f"{there / 1e3:,.1f} kB"
+    return f"going on with the job begun {when}{changed}: {len(kept):,} of {shards:,} shards {counts} ({size})"
 
 
 def _short(revision: str | None) -> str:

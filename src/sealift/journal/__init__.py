@@ -78,7 +78,7 @@ class Journal:
         if error is not None and self.under_way:
             # For those who ask how it went; what stopped the run is not to be hidden by a full disk.
             with suppress(Exception):
-                self._say(error=getattr(error, "message", type(error).__name__))
+                self._say(error=_in_words(error))
         goes_on = self.goes_on
         if self._database is not None:
             self._database.close()
@@ -107,6 +107,11 @@ class Journal:
     def goes_on(self) -> bool:
         """Whether a job is under way of which a shard is staged, or a commit was sent."""
         return self.under_way and bool(self.sent or self._all("SELECT 1 FROM shard WHERE receipt IS NOT NULL LIMIT 1"))
+
+    @property
+    def left(self) -> int:
+        """How many shards of the job are not committed."""
+        return int(self._all("SELECT count(*) FROM shard WHERE state <> 'committed'")[0][0]) if self.under_way else 0
 
     @property
     def began(self) -> float:
@@ -312,6 +317,13 @@ class Journal:
                 self._database.rollback()
                 raise
             self._database.commit()
+
+
+def _in_words(error: BaseException) -> str:
+    """What ended a run, in one line."""
+    if not isinstance(error, Exception):
+        return "it was stopped"
+    return str(getattr(error, "message", "") or type(error).__name__)
 
 
 def _staged(said: str, data: bytes | None) -> Staged:
