@@ -23,7 +23,7 @@ from sealift.tools.makers import noise
 from sealift.verify import LEVELS, Level, verify
 from sealift.verify.ahead import FAR, Reach, in_order, pieces, runs
 from sealift.verify.bones import Bones
-from sealift.verify.bounded import check_chunks, check_row_groups, unpacked
+from sealift.verify.bounded import MOST_UNPACKED, check_row_groups, check_stored
 from sealift.verify.opened import TAIL, WHOLE, chunks, open_file
 from sealift.verify.published import Published
 
@@ -242,40 +242,90 @@ def test_a_file_is_right_however_it_is_read(good: Path) -> None:
             assert opened.file.range(start, end - start) == data[start:end]
 
 
-def test_pages_are_counted_before_they_are_unpacked(good: Path) -> None:
-    """What a chunk's pages say they unpack to is known without unpacking, and bounded; so are a row group's rows."""
-    shard = _shards(good)[0]
-    path, metadata = shard.relative_to(good).as_posix(), pq.read_metadata(shard)
-    published = Published(LocalFolder(good))
-    assert published.open_manifest()
-    with open_file(published, path) as opened:
-        columns = [metadata.row_group(0).column(number) for number in range(metadata.num_columns)]
-        id_ = next(one for one in columns if one.path_in_schema == "id")
-        [place] = chunks(metadata, ["id"])[0]
-        size = unpacked(opened.file.range(place[0], place[1] - place[0]))
-        assert 0 < id_.total_uncompressed_size - size < 200
-        check_chunks(opened, [place, place], 2 * size)
-        for wrong in (lambda: check_chunks(opened, [place, place], 2 * size - 1), lambda: unpacked(b"\x15\0\x15\x7f")):
-            with pytest.raises(IntegrityError):
-                wrong()
+def test_what_is_held_of_a_row_group_has_limits(good: Path) -> None:
+    """Its rows, and the bytes of the columns that are kept of it, are held against them before anything is read."""
+    metadata = pq.read_metadata(_shards(good)[0])
+    places = chunks(metadata, ["id", "part"])[0]
+    stored = sum(end - start for start, end in places)
+    check_stored(places, stored)
+    with pytest.raises(IntegrityError, match=f"columns of {stored} bytes"):
+        check_stored(places, stored - 1)
     rows = max(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
     check_row_groups(metadata, rows)
     with pytest.raises(IntegrityError, match="row group 0"):
         check_row_groups(metadata, rows - 1)
 
 
+def _mend(out: Path, path: str) -> None:
+    """Make the manifest say the size and digest that the file has now."""
+    said = json.loads((out / manifest.PATH).read_text())
+    [file] = [one for one in said["files"] + said["shards"] if one["path"] == path]
+    file |= {"size": (out / path).stat().st_size, "sha256": sha256((out / path).read_bytes()).hexdigest()}
+    (out / manifest.PATH).write_text(json.dumps(said))
+
+
+INDEX = ".sealift/index/default-00000-of-00001.parquet"
+
+
 @pytest.mark.parametrize("level", ["sample", "rows"])
 def test_an_index_with_huge_row_groups_is_damaged(level: Level, good: Path, tmp_path: Path) -> None:
     """A row group of the index is held in memory, and so has no more records than Sealift writes."""
     out = Path(shutil.copytree(good, tmp_path / "out"))
-    index = next(out.glob(".sealift/index/*.parquet"))
-    table = pq.read_table(index).take(np.zeros(65_537, np.int64))
-    pq.write_table(table, index, row_group_size=65_537)
-    said = json.loads((out / manifest.PATH).read_text())
-    [file] = [one for one in said["files"] if one["role"] == "index"]
-    file |= {"size": index.stat().st_size, "sha256": sha256(index.read_bytes()).hexdigest()}
-    (out / manifest.PATH).write_text(json.dumps(said))
-    assert [(one.code, one.place) for one in sealift.verify(out, level).problems] == [("index-damaged", file["path"])]
+    table = pq.read_table(out / INDEX).take(np.zeros(65_537, np.int64))
+    pq.write_table(table, out / INDEX, row_group_size=65_537)
+    _mend(out, INDEX)
+    assert [(one.code, one.place) for one in sealift.verify(out, level).problems] == [("index-damaged", INDEX)]
+
+
+@pytest.mark.parametrize("level", ["sample", "rows"])
+def test_a_large_index_is_not_read_from_its_first_byte(level: Level, good: Path, tmp_path: Path) -> None:
+    """To know where the records lie takes its end alone: there is no request for the four bytes before them."""
+    out = Path(shutil.copytree(good, tmp_path / "out"))
+    table = pq.read_table(out / INDEX)
+    long = pa.array([path * (1 + WHOLE // len(path) // 50) for path in table["path"].to_pylist()])
+    table = table.set_column(table.schema.get_field_index("path"), "path", long)
+    pq.write_table(table, out / INDEX, compression="none", use_dictionary=False)
+    assert (out / INDEX).stat().st_size > WHOLE
+    _mend(out, INDEX)
+    far = FarFolder(out)
+    assert far.verify(tmp_path / "work", level).proven
+    assert [start > 0 for path, start, _ in far.reads if path == INDEX] == [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("level", "path", "name", "code"),
+    [
+        ("sample", INDEX, "key", "index-damaged"),
+        ("rows", INDEX, "shard", "index-damaged"),
+        ("rows", "data/train-00001-of-00003.parquet", "id", "rows-damaged"),
+    ],
+)
+def test_a_value_that_is_named_again_and_again_is_damage(
+    level: Level, path: str, name: str, code: str, good: Path, tmp_path: Path
+) -> None:
+    """A few KB of a key column or of the index that say more than there is room for are a problem, found before they
+    are unpacked: beside the one value, which is, nothing of it takes memory."""
+    out = Path(shutil.copytree(good, tmp_path / "out"))
+    table = pq.read_table(out / path)
+    long = MOST_UNPACKED // table.num_rows + 1
+    values = pa.DictionaryArray.from_arrays(np.zeros(table.num_rows, np.int32), ["x" * long])
+    table = table.set_column(table.schema.get_field_index(name), name, values)
+    # Without the Arrow schema the column is one of strings, and its file like any other.
+    options = {"compression": "zstd", "dictionary_pagesize_limit": 2 * long, "store_schema": False}
+    with pq.ParquetWriter(out / path, table.schema, **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(table.schema.metadata or {})
+    del table, values
+    _mend(out, path)
+    pool, counted = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(counted)
+    try:
+        problems = sealift.verify(out, level).problems
+    finally:
+        pa.set_memory_pool(pool)
+    assert [(one.code, one.place) for one in problems] == [(code, path)]
+    assert f"column '{name}'" in problems[0].message
+    assert counted.max_memory() < 2 * long + (16 << 20)
 
 
 def test_jobs_come_in_order_and_not_too_many_at_once() -> None:

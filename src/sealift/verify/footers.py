@@ -8,10 +8,8 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sealift.errors import RequestError
-from sealift.formats import parquet
 from sealift.formats.features import BOXED_TYPES, dtype_name, footer_features
 from sealift.formats.parquet.storage import BOX
 from sealift.model.manifest import Manifest, PublishedConfig
@@ -45,8 +43,8 @@ def _check_footer(
     """What is wrong with one shard's footer; its rows are not looked at any more if they cannot be what is said."""
     try:
         with opening.result() as opened:
-            footer = parquet.read_footer(opened.file.range, opened.entry.size)
-            schema = pq.read_schema(opened.file)
+            footer = opened.footer()
+            schema = opened.parquet().schema_arrow
     except UNREADABLE as error:
         yield read_problem("footer-damaged", "the footer cannot be read: ", published, shard.path, error)
         return

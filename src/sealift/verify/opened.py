@@ -11,7 +11,7 @@ from typing import Any, Self
 import pyarrow.parquet as pq
 
 from sealift.errors import IntegrityError
-from sealift.formats.parquet.footer import MAX_FOOTER
+from sealift.formats.parquet.footer import MAX_FOOTER, Footer, read_footer
 from sealift.formats.parquet.metadata import MAGIC
 from sealift.formats.ranged import RangedFile
 from sealift.model.entry import Entry
@@ -22,6 +22,8 @@ TAIL = 64 << 10
 """So much of a file's end is read at first, as readers of Parquet do; most footers are smaller."""
 WHOLE = 256 << 10
 """A file up to this size is read at once, whatever is wanted of it."""
+MAX_IN_LIST = 1 << 20
+"""Columns, row groups or anything else of which pyarrow takes no more from a footer or a page's header."""
 
 
 class Opened:
@@ -60,7 +62,27 @@ class Opened:
 
     def parquet(self) -> pq.ParquetFile:
         """The file for pyarrow, which asks for each column chunk by itself; `keep` what it is going to ask for."""
-        return pq.ParquetFile(self.file, pre_buffer=False)
+        return pq.ParquetFile(
+            self.file,
+            pre_buffer=False,
+            thrift_string_size_limit=MAX_FOOTER,
+            thrift_container_size_limit=MAX_IN_LIST,
+        )
+
+    def footer(self) -> Footer:
+        """The footer, for what is no business of pyarrow's. No reads: its end is in memory.
+
+        First bytes that are not, nobody looks at, and neither does pyarrow: they are taken for right.
+
+        Raises:
+            IntegrityError: it is damaged.
+        """
+        begun = any(start == 0 for start, _ in self._ends)
+
+        def read(offset: int, length: int) -> bytes:
+            return self.file.range(offset, length) if begun or offset else MAGIC
+
+        return read_footer(read, self.entry.size)
 
     def want(self, ranges: Iterable[Range]) -> None:
         """Begin to read these ranges, as far as they lie in the file. Once for each file."""
@@ -182,12 +204,12 @@ def _tail(file: RangedFile, size: int) -> bytes:
 def chunks(metadata: Any, columns: Collection[str]) -> list[list[Range]]:
     """Where the columns' bytes lie, by row group, as pyarrow's metadata of the file says."""
     paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-    wanted = [number for number, path in enumerate(paths) if _within(path, columns)]
+    wanted = [number for number, path in enumerate(paths) if within(path, columns)]
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     return [[_chunk(group.column(number)) for number in wanted] for group in groups]
 
 
-def _within(path: str, columns: Collection[str]) -> bool:
+def within(path: str, columns: Collection[str]) -> bool:
     """Whether a leaf is of one of the columns; a column's name may hold dots."""
     steps = path.split(".")
     return any(".".join(steps[:count]) in columns for count in range(1, len(steps) + 1))

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sealift.errors import IntegrityError
+from sealift.formats import parquet
 from sealift.formats.index import GROUP_ROWS, INDEX
 from sealift.model.manifest import Manifest
 from sealift.model.problem import Problem
 from sealift.verify.ahead import runs
-from sealift.verify.bounded import check_chunks, check_row_groups
+from sealift.verify.bounded import MOST_UNPACKED, check_row_groups, check_stored
 from sealift.verify.opened import chunks, open_file
 from sealift.verify.published import UNREADABLE, Published, read_problem, shards_of
 
@@ -48,11 +49,13 @@ class Records:
             try:
                 with open_file(self._published, path) as opened, opened.parquet() as file:
                     check_index(file)
+                    footer = opened.footer()
                     for number, places in enumerate(chunks(file.metadata, INDEX.names)):
+                        check_stored(places)
                         # The columns lie side by side, and pyarrow would ask for each by itself.
                         for start, end in runs(places, 0):
                             opened.keep(start, end)
-                        check_chunks(opened, places)
+                        parquet.check_unpacked(opened.file.range, footer, number, INDEX.names, MOST_UNPACKED)
                         yield from _batches(file, number)
                         opened.drop()
             except UNREADABLE as error:

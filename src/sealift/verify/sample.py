@@ -21,7 +21,7 @@ from sealift.model.manifest import Manifest, PublishedConfig
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
 from sealift.verify.ahead import in_order, runs
-from sealift.verify.bounded import check_chunks
+from sealift.verify.bounded import MOST_UNPACKED, check_stored
 from sealift.verify.cells import media_of
 from sealift.verify.codes import problem
 from sealift.verify.extent import Extent
@@ -151,9 +151,11 @@ class _Sample:
         try:
             with open_file(self.published, group.path) as opened, opened.parquet() as file:
                 places = chunks(file.metadata, INDEX.names)[group.number]
+                footer = opened.footer()
+                check_stored(places)
                 for start, end in runs(places, 0):
                     opened.keep(start, end)
-                check_chunks(opened, places)
+                parquet.check_unpacked(opened.file.range, footer, group.number, INDEX.names, MOST_UNPACKED)
                 table = file.read_row_group(group.number, use_threads=False)
                 table.validate(full=True)
         except UNREADABLE as error:
@@ -182,7 +184,7 @@ class _Sample:
             self._footers.clear()
             try:
                 with open_file(self.published, path, head=True) as opened:
-                    self._footers[path] = parquet.read_footer(opened.file.range, opened.entry.size)
+                    self._footers[path] = opened.footer()
             except UNREADABLE as error:
                 self._footers[path] = None
                 self._unread.append(

@@ -21,10 +21,10 @@ from sealift.model.event import OnEvent
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
 from sealift.verify.ahead import Range
-from sealift.verify.bounded import MOST_ROWS, check_chunks, check_row_groups
+from sealift.verify.bounded import MOST_ROWS, MOST_UNPACKED, check_row_groups, check_stored
 from sealift.verify.cells import CellCheck
 from sealift.verify.codes import problem
-from sealift.verify.opened import Opened, chunks
+from sealift.verify.opened import Opened, chunks, within
 from sealift.verify.published import UNREADABLE, Published, read_problem
 from sealift.verify.records import Records
 
@@ -112,9 +112,10 @@ class _Shard:
         """Go through the row groups. What is wanted of them is asked for in the order of the file."""
         metadata = file.metadata
         check_row_groups(metadata, MOST_ROWS)
+        footer = opened.footer()
         keys = chunks(metadata, self.walk.key)
+        leaves = {leaf.path for leaf in footer.leaves if within(leaf.path, self.walk.key)}
         if self.walk.looks_into(self.shard):
-            footer = parquet.read_footer(opened.file.range, opened.entry.size)
             self.check = CellCheck(self.shard, self.walk.columns, opened, footer, self.walk.on_event)
             opened.want(chain(*keys, *map(self.check.places, range(metadata.num_row_groups))))
         else:
@@ -122,8 +123,9 @@ class _Shard:
         for number in range(metadata.num_row_groups):
             rows = metadata.row_group(number).num_rows
             part = self._part(self.rows + rows)
+            check_stored(keys[number])
             self._read(opened, number, keys[number], part)
-            check_chunks(opened, keys[number])
+            parquet.check_unpacked(opened.file.range, footer, number, leaves, MOST_UNPACKED)
             self._hold(part, self.walk.keys(file, number))
             opened.drop()
             self.rows += rows

@@ -11,6 +11,7 @@ from sealift.formats.parquet.outlet import Cells
 from sealift.formats.parquet.pages import PAGE_BYTES
 from sealift.formats.parquet.reader import CellPage, cells
 from sealift.formats.parquet.storage import REFERENCE, reference_type, storage_schema, storage_type
+from sealift.formats.parquet.unpacked import check_unpacked
 from sealift.formats.parquet.writer import SLICE_BYTES, ShardWriter
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Read",
     "ShardWriter",
     "cells",
+    "check_unpacked",
     "fixed_bytes",
     "light_bytes",
     "longest_values",

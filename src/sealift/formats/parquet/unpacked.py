@@ -32,6 +32,8 @@ from sealift.formats.parquet.metadata import (
     Page,
 )
 
+ENTRY = 24
+"""Bytes that an entry of a dictionary takes at most beside its own: it may be empty, and there may be millions."""
 SLOT = 16
 """Bytes that a value takes at most beside its own: levels, an offset, a number."""
 BY_NUMBER = frozenset({PLAIN_DICTIONARY, RLE_DICTIONARY})
@@ -62,7 +64,7 @@ def check_unpacked(source: Read | PageBytes, footer: Footer, group: int, columns
     reads = Ranged(source, footer.size) if callable(source) else source
     left = most
     for chunk in footer.row_groups[group].chunks:
-        if chunk.leaf.path.partition(".")[0] not in columns and chunk.leaf.path not in columns:
+        if not any(name in columns for name in _names(chunk.leaf.path)):
             continue
         try:
             left -= _Chunk(reads, chunk, left).bytes()
@@ -76,6 +78,12 @@ def check_unpacked(source: Read | PageBytes, footer: Footer, group: int, columns
             ) from error
 
 
+def _names(path: str) -> Iterator[str]:
+    """Every column that a leaf may belong to: a name may hold dots itself."""
+    steps = path.split(".")
+    return (".".join(steps[:count]) for count in range(1, len(steps) + 1))
+
+
 class _Chunk:
     """The pages of one column chunk, and how many bytes they may come to."""
 
@@ -87,17 +95,20 @@ class _Chunk:
     def bytes(self) -> int:
         """What the chunk takes, or more."""
         dictionary: _Page | None = None
+        measured = False
         longest = total = values = 0
         for page in self._pages():
             if page.kind == INDEX_PAGE:
                 continue
             if page.kind == DICTIONARY_PAGE:
+                if dictionary is not None:
+                    raise IntegrityError("it has two dictionaries")
                 dictionary, longest = page, self._width(page)
-                total += page.size
+                total += page.size + page.values * ENTRY
             else:
                 values += page.values
-                if dictionary and page.encoding in BY_NUMBER and total + values * longest > self._most:
-                    longest = self._longest(dictionary)
+                if dictionary and page.encoding in BY_NUMBER and not measured and total + values * longest > self._most:
+                    longest, measured = self._longest(dictionary), True  # once: it takes as long as there are entries
                 total += page.size + page.values * (SLOT + (longest if page.encoding in BY_NUMBER else 0))
             if total > self._most:
                 raise IntegrityError(f"its pages take {total} bytes or more, unpacked; there is room for {self._most}")
