@@ -154,6 +154,7 @@ def test_thirty_thousand_rows_in_five_configs(hub: Hub, tmp_path: Path) -> None:
     assert len(built.publication.manifest.shards) > 15
 
 
+@pytest.mark.long
 def test_twenty_thousand_files_are_purged_in_few_operations(hub: Hub, tmp_path: Path) -> None:
     """20,000 files in folders go with one commit, whose request is small: folders are named, not their files."""
     spec, to = corpus(tmp_path, 30), hub.name("purge")

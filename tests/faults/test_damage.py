@@ -571,7 +571,14 @@ def _shown_elsewhere() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [FIRST, pytest.param(LABELS, marks=pytest.mark.long), INDEX, manifest.PATH, manifest.CARD]
+    "path",
+    [
+        FIRST,
+        pytest.param(LABELS, marks=pytest.mark.long),
+        INDEX,
+        manifest.PATH,
+        pytest.param(manifest.CARD, marks=pytest.mark.long),
+    ],
 )
 def test_no_change_of_a_byte_is_a_crash(path: str, out: Path) -> None:
     """Whatever byte of a file changes, and the manifest with it, verify answers with problems or with none, and with

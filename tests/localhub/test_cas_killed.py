@@ -35,7 +35,7 @@ def whole(root: Path) -> int:
     return len(recorded)
 
 
-@pytest.mark.parametrize("kills", [pytest.param(4, id="short"), pytest.param(40, id="long", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [pytest.param(2, id="short"), pytest.param(40, id="long", marks=pytest.mark.long)])
 def test_killed_while_it_takes_files(tmp_path: Path, kills: int) -> None:
     """SIGKILL at any time of an upload leaves whole xorbs and readable files; the next upload completes the rest."""
     chance = random.Random(1)

@@ -81,8 +81,8 @@ class Group:
         with translated(self._client):
             try:
                 return call.result(self._client.stall, moved or self._moved)
-            except Stalled:
-                sessions.abandon()
+            except Exception:
+                sessions.abandon()  # the next try trusts neither its connections nor what was told of the store
                 raise
 
     def finish(self) -> None:

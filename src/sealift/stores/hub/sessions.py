@@ -69,9 +69,9 @@ def _settings(blocks: int, memory: Path | None) -> dict[str, Any]:
 
 
 def abandon() -> None:
-    """What comes next in this process has a session of its own; what is being read by one of now ends."""
+    """What comes next in this process has a session and a token of its own; what is being read by one of now ends."""
     groups = list(_downloads.values())
-    for kept in (_sessions, _downloads):
+    for kept in (_sessions, _downloads, _accesses):
         kept.clear()
     for group in groups:
         group.abort()
