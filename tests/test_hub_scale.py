@@ -127,6 +127,7 @@ def run(hub: Hub, folder: Path, rows: int, **keys: Any) -> Built:
     return built
 
 
+@pytest.mark.long
 def test_thirty_files(hub: Hub, tmp_path: Path) -> None:
     """The short form of `test_thirteen_hundred_files`."""
     built = run(hub, tmp_path, 30, shards={"rows": 1}, configs={"default": {}})

@@ -17,7 +17,7 @@ import pytest
 from sealift.errors import DestinationBusy, DestinationError
 from sealift.journal import Journal
 from sealift.journal.database import NAME
-from sealift.journal.progress import jobs, progress
+from sealift.journal.progress import progress
 from sealift.journal.records import Basis, Count
 from sealift.model.manifest import PublishedFile
 from sealift.model.plan import PlannedShard
@@ -89,16 +89,17 @@ def test_what_was_staged_is_known_to_the_next_process(tmp_path: Path) -> None:
 
 
 def test_a_job_tells_what_it_was_planned_from_and_keeps_what_is_planned_still(tmp_path: Path) -> None:
-    """A changed plan is answered with the old one; shards that are not planned any more are forgotten."""
+    """A changed plan is answered with the old one; staged shards that are not planned now may be once more."""
     with begun(tmp_path) as journal:
         for number in range(3):
             journal.staged(receipt(number))
     other = Basis({"key": ["name"]}, {"default": "a2"}, "f2", {"sealift": "0", "pyarrow": "2"}, None)
     with Journal(tmp_path) as journal:
         assert journal.begin("org/name", None, other, SHARDS[1:]) == BASIS
-        assert list(journal.receipts()) == [one.path for one in SHARDS[1:]]
+        assert journal.left == 2
     with Journal(tmp_path) as journal:
         assert journal.begin("org/name", None, other, SHARDS) == other
+        assert journal.receipts().keys() == {one.path for one in SHARDS}
 
 
 def test_what_is_packed_again_counts_no_more(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_commit_is_known_whole_until_its_outcome_is(tmp_path: Path) -> None:
     """Whoever comes next has every line of it, in its order, and the parent; an outcome ends that."""
     files = {"b/x": Staged("x", 9, "1" * 64, "2" * 64), "README.md": Staged("README.md", 2, "3" * 64, data=b"hi")}
     with begun(tmp_path) as journal:
-        assert journal.intend("c0ffee", files, ["old"], "Publish\n\nbody") == 1
+        assert journal.intend("c0ffee", files, ["old"], "Publish\n\nbody", last=True) == 1
     with Journal(tmp_path) as journal:
         sent = journal.uncertain()
         assert sent is not None
@@ -138,10 +139,25 @@ def test_a_commit_is_known_whole_until_its_outcome_is(tmp_path: Path) -> None:
         assert list(sent.files.items()) == list(files.items())
         journal.refused(1)
         assert journal.uncertain() is None
-        assert journal.intend("c0ffee", {SHARDS[0].path: Staged(SHARDS[0].path, 1)}, [], "again") == 2
+        unsent = journal.unsent()
+        assert unsent is not None
+        assert list(unsent.files) == list(files), "it can be sent again"
+        assert journal.intend("c0ffee", {SHARDS[0].path: Staged(SHARDS[0].path, 1)}, [], "again", last=True) == 2
         journal.landed(2, "beef")
-        assert journal.uncertain() is None
+        assert journal.unsent() is None
         assert journal.sent == 2
+
+
+def test_the_last_commit_has_all_that_is_staged(tmp_path: Path) -> None:
+    """Also shards that it does not name, since their bytes were there already; one before it has what it names."""
+    with begun(tmp_path) as journal:
+        for number in range(3):
+            journal.staged(receipt(number))
+        files = {SHARDS[0].path: Staged(SHARDS[0].path, 1)}
+        journal.landed(journal.intend("c0ffee", files, [], "one of two", last=False), "beef")
+        assert journal.left == 2
+        journal.landed(journal.intend("beef", {}, [], "two of two", last=True), "f00d")
+        assert journal.left == 0
 
 
 def test_a_job_that_is_over_begins_anew(tmp_path: Path) -> None:
@@ -181,7 +197,8 @@ def test_progress_is_seen_while_a_process_is_at_work(tmp_path: Path) -> None:
     with begun(tmp_path / "jobs" / "one") as journal:
         journal.packed(SHARDS[0].path)
         journal.staged(receipt(1))
-        [seen] = jobs(tmp_path / "jobs")
+        seen = progress(tmp_path / "jobs" / "one")
+        assert seen is not None
         assert seen.running is not None
         assert seen.running["pid"] == os.getpid()
     assert {state: count.shards for state, count in seen.shards.items()} == {
@@ -192,9 +209,10 @@ def test_progress_is_seen_while_a_process_is_at_work(tmp_path: Path) -> None:
         pytest.raises(DestinationError),
         Journal(tmp_path / "jobs" / "one") as journal,
     ):
-        journal.intend(None, {}, [], "Publish")
+        journal.intend(None, {}, [], "Publish", last=True)
         raise DestinationError("the disk is full", hint="make room")
-    [seen] = jobs(tmp_path / "jobs")
+    seen = progress(tmp_path / "jobs" / "one")
+    assert seen is not None
     assert (seen.error, seen.uncertain, seen.running) == ("the disk is full", True, None)
 
 

@@ -105,6 +105,7 @@ def test_a_plan_of_many_rows_keeps_to_its_memory(tmp_path: Path) -> None:
     assert most["resident"] < 700_000_000
 
 
+@pytest.mark.long
 def test_long_text_keeps_to_its_memory(tmp_path: Path) -> None:
     """20,000 rows of 20 KB of text each, 400 MB in all: rows are handled by bytes, not by number.
 

@@ -133,7 +133,7 @@ def test_a_commit_of_which_nobody_knows_is_to_be_finished(tmp_path: Path) -> Non
     """An intended commit without an outcome sends people to `sealift finish`; one that landed, to `sealift verify`; and
     who publishes there once more is not taken for the end of it."""
     with job("org/name", tmp_path) as journal:
-        number = journal.intend(BASIS.base, {}, [], "publish")
+        number = journal.intend(BASIS.base, {}, [], "publish", last=True)
     said = told("org/name", "--state", tmp_path)
     assert "not known" in said["commit"]
     assert said["next"] == f"sealift finish org/name --endpoint {HUB} --state {tmp_path}"
@@ -351,13 +351,13 @@ def intended(out: Path, files: Mapping[str, bytes]) -> None:
     """A run to that folder that was killed when it had written down its commit."""
     with (
         open_journal(Spec(), str(out), Access()) as journal,
-        LocalDestination(out, keep=True) as destination,
+        LocalDestination(out, keep=True, job=journal.job) as destination,
     ):
         journal.begin(destination.name, None, BASIS, [])
         staged: dict[str, Staged] = {
             path: destination.stager.stage(path, written(data)) for path, data in files.items()
         }
-        journal.intend(None, staged, [], "publish")
+        journal.intend(None, staged, [], "publish", last=True)
 
 
 def test_what_was_written_down_is_published_without_spec_or_source(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_on_a_hub_the_commit_is_made_once(landed: bool, lfs_hub: Hub, tmp_path: 
         destination.prepare()
         journal.begin(destination.name, destination.url, BASIS, [])
         files = {"data/a.txt": destination.stager.stage("data/a.txt", written(b"aaa"))}
-        journal.intend(destination.revision, files, [], "publish")
+        journal.intend(destination.revision, files, [], "publish", last=True)
         if landed:
             destination.commit(files, [], "publish")
     reach: dict[str, Any] = {"state": tmp_path, "endpoint": lfs_hub.endpoint}

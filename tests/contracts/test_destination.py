@@ -659,3 +659,13 @@ def test_a_race_for_the_lock_has_one_winner(tmp_path: Path) -> None:
     )
     racers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
     assert [racer.wait() for racer in racers] == [0, 0, 0]
+
+
+def test_what_another_job_has_staged_is_not_kept(tmp_path: Path) -> None:
+    """Two journals, of two state folders, may speak of one folder: neither takes the other's files for its own."""
+    with LocalDestination(tmp_path / "out", keep=True, job="one") as destination:
+        staged = destination.stager.stage("data/a", lambda sink: sink.write(b"AAAA"))
+    with LocalDestination(tmp_path / "out", keep=True, job="one") as destination:
+        assert destination.missing([staged]) == []
+    with LocalDestination(tmp_path / "out", keep=True, job="two") as destination:
+        assert destination.missing([staged]) == ["data/a"]

@@ -129,7 +129,7 @@ def gone_on(place: Place, wanted: Whole, workers: int, kill: Callable[[], Ended]
 @pytest.mark.parametrize(
     ("workers", "every"),
     [
-        (1, 14),
+        (1, 25),
         pytest.param(1, 1, marks=pytest.mark.long),
         pytest.param(2, 1, marks=pytest.mark.long),
     ],

@@ -50,7 +50,7 @@ def boundaries(publisher: Publisher, source: Path, out: Path, at: Sequence[str],
 @pytest.mark.parametrize(
     ("workers", "at", "every"),
     [
-        (1, ["journal"], 9),
+        (1, ["journal"], 16),
         pytest.param(1, ["journal"], 1, marks=pytest.mark.long),
         pytest.param(2, ["journal"], 1, marks=pytest.mark.long),
         pytest.param(1, ["journal", "files"], 1, marks=pytest.mark.long),

@@ -108,7 +108,7 @@ def race(publishers: list[Publisher], sources: list[Path], name: str, options: l
 @pytest.mark.parametrize(
     ("configs", "times"),
     [
-        (("words", "scores"), 1),
+        pytest.param(("words", "scores"), 1, marks=pytest.mark.long),
         (("words", "words"), 1),
         *(
             pytest.param(configs, 25, marks=pytest.mark.long)

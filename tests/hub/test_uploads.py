@@ -106,6 +106,7 @@ def test_what_goes_to_lfs_is_the_hubs_to_say(client: Client, repo: str, tmp_path
         assert None not in [file.xet_hash for file in listed if file.lfs]
 
 
+@pytest.mark.long
 def test_a_folder_of_three_thousand_files(client: Client, repo: str, tmp_path: Path) -> None:
     """Every file arrives, of any size, in any folder; a second run finds nothing to do and makes no commit."""
     files = many_files(tmp_path)

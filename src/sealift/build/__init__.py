@@ -126,7 +126,7 @@ def build(
         stack.enter_context(destination)
         spares = stack.enter_context(Spares())
         keeping = stack.enter_context(Keeping(journal, destination, on_event, access.pin_after))
-        keeping.settle()
+        keeping.settle(journal.uncertain())
         _check_shown(destination, purge)
         present = look(destination, purge=bool(purge))
         if repair:

@@ -19,13 +19,14 @@ from sealift.spec import Spec
 class Finished:
     """What became of the job's last commit: its revision (None for a folder), and whether it had landed already.
 
-    `left` is how many shards of the job are not published by it: more commits were to come.
+    `over` is whether the job is over with it; if not, `left` is how many shards were to come in further commits.
     """
 
     to: str
     revision: str | None
     landed: bool
     files: tuple[str, ...]
+    over: bool
     left: int
 
 
@@ -45,19 +46,22 @@ def finish(to: str, *, access: Access = USUAL, on_event: OnEvent = ignore) -> Fi
     if progress(record.folder) is None:
         raise _nothing(to)
     with record as journal:
-        sent = journal.uncertain()
+        sent = journal.unsent()
         if sent is None:
             raise _nothing(to)
         with (
             open_destination(spec, to, access, Memory(DEFAULT_MEMORY), journal, on_event) as destination,
             Keeping(journal, destination, on_event) as keeping,
         ):
-            landed = keeping.settle()
+            landed = keeping.settle(sent)
             if landed is None:
                 _send(keeping, sent)
-            if not journal.left:
+            left = 0 if sent.last else journal.left
+            if sent.last:
                 keeping.finish()
-            return Finished(destination.name, destination.revision, landed is not None, tuple(sent.files), journal.left)
+            return Finished(
+                destination.name, destination.revision, landed is not None, tuple(sent.files), sent.last, left
+            )
 
 
 def _nothing(to: str) -> RequestError:
@@ -79,4 +83,5 @@ def _send(keeping: Keeping, sent: Sent) -> None:
             found=destination.revision,
         )
     destination.prepare()
+    keeping.last = sent.last
     keeping.commit(sent.files, sent.gone, sent.message)

@@ -12,17 +12,15 @@ from typing import Self
 import pyarrow as pa
 
 from sealift import __version__
-from sealift.errors import AccessDenied, ContentMissing, DestinationBusy, DestinationChanged, RequestError
+from sealift.errors import AnswerLost, ContentMissing, SealiftError
 from sealift.journal import Journal
 from sealift.journal.records import Basis, Sent
-from sealift.model.event import Event, HandedOver, OnEvent, Said
+from sealift.model.event import Event, HandedOver, OnEvent, Said, Warned
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.receipt import Receipt
 from sealift.pack import PackJob, is_same
 from sealift.ports import Destination, Staged
 
-NOT_LANDED = (AccessDenied, ContentMissing, DestinationBusy, DestinationChanged, RequestError)
-"""What a commit raises that has certainly not taken effect."""
 PIN_AFTER_S = 2 * 3600.0
 """A job that takes longer has its staged shards pinned: content that no commit names has been collected after 20 h."""
 PIN_EVERY_S = 1800.0
@@ -36,6 +34,8 @@ class Keeping:
     destination: Destination
     on_event: OnEvent
     pin_after: float = PIN_AFTER_S
+    last: bool = True
+    """Whether the job is over with the next commit."""
     _pinned: float = field(default=0.0, init=False)
 
     def __enter__(self) -> Self:
@@ -46,12 +46,11 @@ class Keeping:
         if self.destination.here and not self.journal.goes_on:
             self.destination.unpin()
 
-    def settle(self) -> str | None:
+    def settle(self, sent: Sent | None) -> str | None:
         """Find out what became of a commit that was about to be sent when a run ended; which it is, if it landed.
 
         One that has not may still come late: the parent that it names keeps it from doing harm then.
         """
-        sent = self.journal.uncertain()
         if sent is None:
             return None
         found = self.destination.landed(sent.parent)
@@ -65,8 +64,8 @@ class Keeping:
         return found
 
     def _is_in_place(self, sent: Sent) -> bool:
-        """Whether a place that keeps no history has what was sent: nothing of it is staged any more."""
-        if self.destination.revision is not None or not self.destination.missing(sent.files.values()):
+        """Whether a folder, which keeps no history, has what was sent: not all of it is staged any more."""
+        if not self.destination.here or not self.destination.missing(sent.files.values()):
             return False
         sizes: dict[str, int] = {}
         for batch in self.destination.listing():
@@ -109,7 +108,13 @@ class Keeping:
     def pin(self) -> None:
         """Keep from being collected what is staged and not kept yet; all of it, if what kept it is gone."""
         receipts, paths, before = self.journal.receipts(), self.journal.unpinned(), self.journal.pinned_at
-        where = self.destination.pin(staged_of(receipts[path] for path in paths))
+        try:
+            where = self.destination.pin(staged_of(receipts[path] for path in paths))
+        except ContentMissing as error:
+            # The commit will name them, too; then they are packed again. They count no more for another run.
+            self.on_event(Warned(error.message))
+            self.journal.again(error.fields["paths"])
+            return
         if where is None:
             return
         if where != before:
@@ -126,10 +131,13 @@ class Keeping:
     def commit(self, files: Mapping[str, Staged], delete: Iterable[str], message: str) -> str | None:
         """The destination's commit, written down before it is sent and after it has landed. Raises what that raises."""
         delete = list(delete)
-        number = self.journal.intend(self.destination.revision, files, delete, message)
+        number = self.journal.intend(self.destination.revision, files, delete, message, last=self.last)
         try:
             revision = self.destination.commit(files, delete, message)
-        except NOT_LANDED:
+        except AnswerLost:
+            raise
+        except SealiftError:
+            # Of a folder it may have been decided, and is ended when that is opened again: `settle` sees that.
             self.journal.refused(number)
             raise
         self.journal.landed(number, revision)
@@ -159,7 +167,8 @@ def changes(before: Basis, now: Basis) -> list[str]:
     said = []
     if before.spec != now.spec:
         said.append("the spec was changed")
-    if before.ids != now.ids:
+    both = before.ids.keys() & now.ids.keys()
+    if any(before.ids[name] != now.ids[name] for name in both):
         said.append("the rows, or how they are cut, are others")
     elif before.fingerprint != now.fingerprint:
         said.append("files of the source were changed")

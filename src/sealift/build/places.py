@@ -95,7 +95,7 @@ def open_destination(
                 hint="leave out --bandwidth",
                 to=where,
             )
-        return LocalDestination(_folder(spec, to, where), keep=True)
+        return LocalDestination(_folder(spec, to, where), keep=True, job=None if journal is None else journal.job)
     from sealift.stores.hub.destination import HubDestination
     from sealift.stores.hub.place import Place
     from sealift.stores.hub.stage import blocks_within

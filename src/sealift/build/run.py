@@ -13,7 +13,8 @@ from sealift.model.event import OnEvent, Said, Warned
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
-from sealift.pack import index_part, job
+from sealift.pack import index_part
+from sealift.pack.jobs import jobs
 from sealift.ports import Destination, Source
 from sealift.publish import Publication, Words, publish
 from sealift.publish.present import Present, look
@@ -55,6 +56,7 @@ class Run:
 
         Each commit but that of the tables brings a card that says what is there; all else stays as it is.
         """
+        self.keeping.last = False
         for name in self.made.smallest_first:
             if name not in reusable(self.made, kept, present).configs:
                 self._publish(self.made.part([name], rest=False), staying(present, [name]), present)
@@ -62,6 +64,7 @@ class Run:
         if self.made.also or self.made.rejects:
             self._publish(self.made.part([], rest=True), beside(self.made, present), present, card=False)
             present = self._look(present)
+        self.keeping.last = True
         return self.at_once(present, reusable(self.made, kept, present))
 
     def findings(self) -> tuple[Problem, ...]:
@@ -101,11 +104,10 @@ class Run:
         workers = min(part.estimate.workers, len(shards))
         overlap, parts = cores() > workers, self.keeping.journal.parts
         stager = self.destination.stager
-        # A job is a worker's whole knowledge, but made of what all of them share: there may be tens of thousands.
-        jobs = [job(part, shard, self.source, stager, parts, overlap=overlap) for shard in shards]
-        receipts = self.keeping.kept(jobs)
+        made = jobs(part, shards, self.source, stager, parts, overlap=overlap)
+        receipts = self.keeping.kept(made)
         self._tell_kept(shards, receipts)
-        if left := [one for one in jobs if one.shard.path not in receipts]:
+        if left := [one for one in made if one.shard.path not in receipts]:
             receipts |= pack_all(left, workers, self.spares, self.keeping, self.on_event)
         found = [receipts[shard.path] for shard in shards]
         self.receipts |= {one.path: one for one in found}

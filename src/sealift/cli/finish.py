@@ -42,8 +42,8 @@ def _tell(output: Output, done: Finished, endpoint: str | None) -> None:
         output.say(f"nothing was to be sent: the commit to {done.to} had taken effect{at}")
     else:
         output.say(f"published {len(done.files):,} files to {done.to}{at}")
-    if done.left:
-        output.say(f"{done.left:,} shards of the job are left: go on with `sealift publish`")
+    if not done.over:
+        output.say(f"the job is not over, and {done.left:,} shards are left: go on with `sealift publish`")
     named = f" --endpoint {shlex.quote(endpoint)}" if endpoint and done.revision else ""
     output.say(f"prove it: sealift verify {shlex.quote(done.to)}{named}")
     output.result(

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import time
 import uuid
@@ -29,7 +28,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from sealift.journal.database import NAME, locked, made, opened, translated
+from sealift.journal.database import LOCK, NAME, locked, made, opened, translated
 from sealift.journal.records import Basis, Sent
 from sealift.model.manifest import PublishedFile
 from sealift.model.plan import PlannedShard
@@ -63,7 +62,6 @@ class Journal:
             DestinationError: the folder cannot be used, or the journal in it is of another version.
         """
         with translated(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = locked(self.folder)
             try:
                 if (self.folder / NAME).exists():
@@ -75,18 +73,25 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self._lock is not None
-        if error is not None and self.under_way:
-            # For those who ask how it went; what stopped the run is not to be hidden by a full disk.
+        with self._lock:
+            goes_on = True
+            # What stopped the run is for those who ask how it went, and not to be hidden by a full disk.
             with suppress(Exception):
-                self._say(error=_in_words(error))
-        goes_on = self.goes_on
-        if self._database is not None:
-            self._database.close()
-        if self._passing and not goes_on:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            with suppress(OSError):
-                self.folder.parent.rmdir()
-        self._lock.close()
+                if error is not None and self.under_way:
+                    self._say(error=_in_words(error))
+                goes_on = self.goes_on
+            if self._database is not None:
+                self._database.close()
+            if self._passing and not goes_on:
+                self._remove()
+
+    def _remove(self) -> None:
+        """Leave nothing; the lock goes last, since the folder may be another's from then on."""
+        with suppress(OSError):
+            self._forget()
+            for file in (self.folder / LOCK, self.folder):
+                file.unlink() if file.name == LOCK else file.rmdir()
+            self.folder.parent.rmdir()
 
     @property
     def parts(self) -> Path:
@@ -111,7 +116,9 @@ class Journal:
     @property
     def left(self) -> int:
         """How many shards of the job are not committed."""
-        return int(self._all("SELECT count(*) FROM shard WHERE state <> 'committed'")[0][0]) if self.under_way else 0
+        if not self.under_way:
+            return 0
+        return int(self._all("SELECT count(*) FROM shard WHERE state <> 'committed' AND number >= 0")[0][0])
 
     @property
     def began(self) -> float:
@@ -122,7 +129,7 @@ class Journal:
         """Write down what is to be packed; what the job under way was planned from before, None if there was none.
 
         Of shards that were planned before, by their paths, what is known stays; whether it still counts is for the
-        caller, who looks at their receipts.
+        caller, who looks at their receipts. Staged ones that are not planned now stay, too: they may be once more.
         """
         before = Basis(**self._said("basis")) if self.under_way else None
         if before is None:
@@ -138,7 +145,8 @@ class Journal:
                 "INSERT INTO coming VALUES (?, ?, ?, ?)",
                 ((one.path, number, one.rows, one.media_bytes) for number, one in enumerate(shards)),
             )
-            database.execute("DELETE FROM shard WHERE path NOT IN (SELECT path FROM coming)")
+            database.execute("DELETE FROM shard WHERE receipt IS NULL AND path NOT IN (SELECT path FROM coming)")
+            database.execute("UPDATE shard SET number = -1 WHERE path NOT IN (SELECT path FROM coming)")
             database.execute(
                 "INSERT INTO shard (path, number, rows, media_bytes) SELECT * FROM coming WHERE true "
                 "ON CONFLICT (path) DO UPDATE SET number = excluded.number, rows = excluded.rows, "
@@ -211,13 +219,17 @@ class Journal:
         """How many commits of the job under way were written down."""
         return int(self._all("SELECT coalesce(max(number), 0) FROM sent")[0][0]) if self.under_way else 0
 
-    def intend(self, parent: str | None, files: Mapping[str, Staged], gone: Collection[str], message: str) -> int:
-        """A commit is about to be sent; its number, from 1 on."""
+    def intend(
+        self, parent: str | None, files: Mapping[str, Staged], gone: Collection[str], message: str, *, last: bool
+    ) -> int:
+        """A commit is about to be sent, in the place of an earlier one that has not landed; its number, from 1 on."""
         number = self.sent + 1
         with self._changing() as database:
+            database.execute("UPDATE sent SET outcome = 'refused' WHERE outcome IS NULL")
+            database.execute("DELETE FROM sent_file")
             database.execute(
-                "INSERT INTO sent (number, parent, message, gone) VALUES (?, ?, ?, ?)",
-                (number, parent, message, json.dumps(list(gone))),
+                "INSERT INTO sent (number, parent, message, gone, last) VALUES (?, ?, ?, ?, ?)",
+                (number, parent, message, json.dumps(list(gone)), last),
             )
             database.executemany(
                 "INSERT INTO sent_file VALUES (?, ?, ?, ?, ?)",
@@ -226,33 +238,40 @@ class Journal:
         return number
 
     def landed(self, number: int, revision: str | None) -> None:
-        """The commit has taken effect, in that revision (None where there is no history)."""
+        """The commit has taken effect, in that revision (None where there is no history), and is what is built on."""
         with self._changing() as database:
             database.execute("UPDATE sent SET outcome = 'landed', revision = ? WHERE number = ?", (revision, number))
             database.execute(
-                "UPDATE shard SET state = 'committed' WHERE path IN (SELECT path FROM sent_file WHERE number = ?)",
-                (number,),
+                # With the last commit all are, also those whose bytes were there already.
+                "UPDATE shard SET state = 'committed' WHERE state = 'staged' AND (path IN (SELECT path FROM sent_file "
+                "WHERE number = ?) OR (SELECT last FROM sent WHERE number = ?))",
+                (number, number),
             )
             database.execute("DELETE FROM sent_file WHERE number = ?", (number,))
-            self._say(revision=revision)
+            self._say(revision=revision, basis=self._said("basis") | {"base": revision})
 
     def refused(self, number: int) -> None:
-        """The commit has not taken effect, and will not."""
-        with self._changing() as database:
-            database.execute("UPDATE sent SET outcome = 'refused' WHERE number = ?", (number,))
-            database.execute("DELETE FROM sent_file WHERE number = ?", (number,))
+        """The commit has not taken effect, and will not unless it is sent again."""
+        self._change("UPDATE sent SET outcome = 'refused' WHERE number = ?", number)
 
-    def uncertain(self) -> Sent | None:
-        """The commit of the job under way of which nobody has written down what became, if there is one."""
+    def unsent(self) -> Sent | None:
+        """The newest commit of the job under way, if it is not known to have landed."""
         if not self.under_way:
             return None
-        for number, parent, gone, message in self._all(
-            "SELECT number, parent, gone, message FROM sent WHERE outcome IS NULL ORDER BY number DESC LIMIT 1"
+        for number, parent, gone, message, last, outcome in self._all(
+            "SELECT number, parent, gone, message, last, outcome FROM sent ORDER BY number DESC LIMIT 1"
         ):
+            if outcome == "landed":
+                break
             rows = self._all("SELECT path, staged, data FROM sent_file WHERE number = ? ORDER BY place", number)
             files = {path: _staged(staged, data) for path, staged, data in rows}
-            return Sent(number, parent, files, tuple(json.loads(gone)), message)
+            return Sent(number, parent, files, tuple(json.loads(gone)), message, bool(last), outcome == "refused")
         return None
+
+    def uncertain(self) -> Sent | None:
+        """The same, if nobody has written down what became of it."""
+        found = self.unsent()
+        return None if found is None or found.refused else found
 
     def finish(self, revision: str | None) -> None:
         """The job is over; what was kept for going on with it is thrown away. Nothing happens if none is under way."""

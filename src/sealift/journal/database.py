@@ -42,6 +42,7 @@ CREATE TABLE sent (
     parent TEXT,
     message TEXT NOT NULL,
     gone TEXT NOT NULL,
+    last INTEGER NOT NULL,
     outcome TEXT CHECK (outcome IN ('landed', 'refused')),
     revision TEXT
 ) STRICT;
@@ -87,13 +88,18 @@ def opened(file: Path, *, to_look: bool = False) -> sqlite3.Connection | None:
 
 
 def locked(folder: Path) -> IO[str]:
-    """The job's lock, held until it is closed or this process ends, however it ends.
+    """The lock of the job in that folder, which is made; held until it is closed or this process ends, however it ends.
 
     Raises:
         DestinationBusy: another process holds it; `pid` and `host` name it.
     """
+    said: Mapping[str, Any] = {}
     for _ in range(TRIES):
-        lock = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            lock = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        except FileNotFoundError:  # who had it before has just taken the folder away
+            continue
         try:
             if _taken(lock, folder / LOCK):
                 lock.truncate(0)

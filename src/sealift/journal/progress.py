@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,6 @@ def progress(folder: Path) -> Progress | None:
             return _progress(folder, database)
 
 
-def jobs(state: Path) -> Iterator[Progress]:
-    """All jobs of a state folder, by the names of their folders."""
-    if not state.is_dir():
-        return
-    for folder in sorted(state.iterdir()):
-        found = progress(folder)
-        if found is not None:
-            yield found
-
-
 def _progress(folder: Path, database: sqlite3.Connection) -> Progress | None:
     said: dict[str, Any] = {
         name: json.loads(value) for name, value in database.execute("SELECT name, value FROM job").fetchall()
@@ -46,7 +35,7 @@ def _progress(folder: Path, database: sqlite3.Connection) -> Progress | None:
     if "job" not in said:
         return None
     counted = database.execute(
-        "SELECT state, count(*), sum(rows), sum(media_bytes) FROM shard GROUP BY state"
+        "SELECT state, count(*), sum(rows), sum(media_bytes) FROM shard WHERE number >= 0 GROUP BY state"
     ).fetchall()
     counts = {state: Count(*numbers) for state, *numbers in counted}
     commits, uncertain = database.execute(

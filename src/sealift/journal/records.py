@@ -31,13 +31,18 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A commit as it was written down before it was sent: staged files by their final paths, and what goes."""
+    """A commit as it was written down before it was sent: staged files by their final paths, and what goes.
+
+    `last` is whether the job is over with it, `refused` whether it is known not to have taken effect.
+    """
 
     number: int
     parent: str | None
     files: Mapping[str, Staged]
     gone: tuple[str, ...]
     message: str
+    last: bool
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True)

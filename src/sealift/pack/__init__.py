@@ -22,7 +22,7 @@ from sealift.model.plan import PlannedShard
 from sealift.model.receipt import Made, Receipt
 from sealift.pack.cells import STAGE, CellBytes
 from sealift.pack.identity import file_digest, identity, identity_of, is_same
-from sealift.pack.job import PackJob, index_part, job
+from sealift.pack.jobs import PackJob, index_part, job
 from sealift.ports import Sink, Staged
 
 __all__ = ["STAGE", "PackJob", "identity", "index_part", "is_same", "job", "pack"]

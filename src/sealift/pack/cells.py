@@ -14,7 +14,7 @@ from sealift.formats.rowfile import KEY
 from sealift.model.entry import Entry
 from sealift.model.event import Advanced, OnEvent
 from sealift.model.receipt import Finding
-from sealift.pack.job import PackJob
+from sealift.pack.jobs import PackJob
 
 STAGE = "pack"
 REPORT_BYTES = 8 << 20

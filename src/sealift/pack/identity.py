@@ -13,7 +13,7 @@ from sealift import __version__
 from sealift.formats.rowdigest import RowDigest
 from sealift.formats.rowfile import KEY, RowReader
 from sealift.model.receipt import Receipt
-from sealift.pack.job import PackJob
+from sealift.pack.jobs import PackJob
 
 
 def identity(job: PackJob) -> str:

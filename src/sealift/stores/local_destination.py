@@ -6,11 +6,12 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
@@ -39,6 +40,8 @@ class LocalDestination:
 
     root: Path
     keep: bool = False
+    job: str | None = None
+    """Whose staged files are kept; those of another job are not."""
     _lock: IO[str] | None = field(default=None, repr=False)
     _ended: bool = field(default=False, init=False, repr=False)
 
@@ -95,7 +98,7 @@ class LocalDestination:
                     self._carry_out()
                     self._ended = True
                 shutil.rmtree(self.work, ignore_errors=True)
-                self._clear_staged()
+                self._own_staged()
                 self._undecided.unlink(missing_ok=True)
         except BaseException:
             self.__exit__()
@@ -112,12 +115,22 @@ class LocalDestination:
             # What is staged for a commit that was decided and not ended is needed to end it.
             if not self._decided.exists():
                 self._clear_staged()
+                if not self.stager.root.exists():
+                    (self.beside / "owner").unlink(missing_ok=True)
                 # The lock goes last: from then on the folder may be another's.
                 Path(lock.name).unlink(missing_ok=True)
         with suppress(OSError):
             self.beside.rmdir()
         if lock is not None:
             lock.close()
+
+    def _own_staged(self) -> None:
+        """Clear what is staged, all of it if it is another job's, and say whose it is from now on."""
+        owner = self.beside / "owner"
+        if self.job is not None and (not owner.exists() or owner.read_text(encoding="utf-8") != self.job):
+            shutil.rmtree(self.stager.root, ignore_errors=True)
+            owner.write_text(self.job, encoding="utf-8")
+        self._clear_staged()
 
     def _clear_staged(self) -> None:
         """Remove what is staged; with `keep` only what is not whole, and folders in which nothing is."""
@@ -138,7 +151,7 @@ class LocalDestination:
                 self.beside.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
                 self._lock = open(self.beside / "lock", "w")  # noqa: SIM115 — it stays open as long as it is held
             except (FileExistsError, FileNotFoundError):
-                if self.beside.exists() and not self.beside.is_dir():
+                if _is_no_folder(self.beside):
                     raise
                 continue  # the one before has just taken the folder away
             try:
@@ -184,7 +197,10 @@ class LocalDestination:
             self._check_staged(files)
             decision = {"rename": {file.path: path for path, file in files.items()}, "delete": list(delete)}
             goes_first(self.root, files.keys(), set(decision["delete"]) - files.keys())
-            self._undecided.write_text(json.dumps(decision), encoding="utf-8")
+            with open(self._undecided, "w", encoding="utf-8") as file:
+                json.dump(decision, file)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(self._undecided, self._decided)
             self._carry_out()
 
@@ -217,9 +233,20 @@ class LocalDestination:
                 paths=missing,
             )
 
+    def _decision(self) -> dict[str, Any]:
+        try:
+            decided: dict[str, Any] = json.loads(self._decided.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DestinationError(
+                f"{self._decided} is damaged: nobody knows what of the last commit was done",
+                hint=f"remove {self.beside}, and publish with --repair",
+                path=str(self._decided),
+            ) from error
+        return decided
+
     def _carry_out(self) -> None:
         """Do what was decided, or what is left of it. What comes is not deleted, whatever the list says."""
-        decided = json.loads(self._decided.read_text(encoding="utf-8"))
+        decided = self._decision()
         going = set(decided["delete"]) - set(decided["rename"].values())
         for name, path in decided["rename"].items():
             source, target = self.stager.root / name, self.root / path
@@ -243,6 +270,14 @@ def _held(lock: IO[str]) -> bool:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
+    except FileNotFoundError:
+        return False
+
+
+def _is_no_folder(place: Path) -> bool:
+    """Whether something else is there. One look: it may be gone the next moment."""
+    try:
+        return not stat.S_ISDIR(place.stat().st_mode)
     except FileNotFoundError:
         return False
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sealift.formats.features import Feature
@@ -48,6 +48,22 @@ def job(
         keyed=bool(plan.key),
         overlap=overlap,
     )
+
+
+def jobs(
+    plan: Plan, shards: Iterable[PlannedShard], source: Source, stage: Stages, parts: Path, *, overlap: bool = False
+) -> list[PackJob]:
+    """The jobs that pack those shards. They share what those of a config have in common: there may be 100,000."""
+    first: dict[str, PackJob] = {}
+    made = []
+    for shard in shards:
+        if shard.config not in first:
+            first[shard.config] = job(plan, shard, source, stage, parts, overlap=overlap)
+        like = first[shard.config]
+        made.append(
+            replace(like, shard=shard, rows_file=plan.rows_file(shard.split), index_part=index_part(parts, shard))
+        )
+    return made
 
 
 def index_part(parts: Path, shard: PlannedShard) -> Path:
