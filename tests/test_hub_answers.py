@@ -22,7 +22,7 @@ from sealift.stores.hub.place import Place
 from sealift.stores.hub.refusals import harmless, refusal, translated, unsigned
 from sealift.stores.hub.spool import Spool
 from sealift.stores.hub.watch import Line, Stalled
-from sealift.stores.hub.wire import PATIENCE, patiently
+from sealift.stores.hub.wire import PATIENCE, Patience, patiently
 
 PLACE = Place("org/name", None, "http://hub.test")
 URL = "http://hub.test/api/datasets/org/name"
@@ -57,9 +57,9 @@ class TestMeaning:
         [
             ((200, 201, 204, 206), Means.DONE, Means.DONE),
             ((429,), Means.WAIT, Means.WAIT),
-            ((408, 500, 502, 503, 504), Means.WAIT, Means.UNCERTAIN),
+            ((408, 425, 500, 502, 503, 504, 520, 522, 524, 529, 599), Means.WAIT, Means.UNCERTAIN),
             ((409, 412), Means.CONFLICT, Means.CONFLICT),
-            ((302, 400, 401, 402, 403, 404, 410, 413, 416, 422, 501, 507), Means.REFUSED, Means.REFUSED),
+            ((302, 400, 401, 402, 403, 404, 410, 413, 416, 422, 501, 505, 507), Means.REFUSED, Means.REFUSED),
         ],
     )
     def test_of_a_status(self, statuses: tuple[int, ...], repeatable: Means, changing: Means) -> None:
@@ -81,6 +81,7 @@ class TestMeaning:
             (httpx2.ReadError("x"), Means.WAIT, Means.UNCERTAIN),
             (httpx2.WriteError("x"), Means.WAIT, Means.UNCERTAIN),
             (httpx2.RemoteProtocolError("x"), Means.WAIT, Means.UNCERTAIN),
+            (httpx2.DecodingError("x"), Means.WAIT, Means.UNCERTAIN),
             (KeyError("commitOid"), Means.REFUSED, Means.UNCERTAIN),
             (ValueError("no JSON"), Means.REFUSED, Means.UNCERTAIN),
             (httpx2.UnsupportedProtocol("x"), Means.REFUSED, Means.REFUSED),
@@ -137,6 +138,39 @@ class TestWaiting:
             patiently(PLACE, attempt)
         assert len(calls) == 1
         assert PATIENCE < caught.value.fields["retry_after_s"] <= LONGEST
+
+    @pytest.mark.parametrize("status", [None, 500, 503])
+    def test_tries_are_bounded_whatever_is_asked(self, status: int | None) -> None:
+        """Trouble is met as often as there are waits, however short a time the Hub asks for; the longer one counts."""
+        patience = Patience((2.0, 0.0), Clock())
+        assert [patience.after(1.0, status) for _ in range(4)] == [2.0, 1.0, None, None]
+
+    def test_a_hub_in_trouble_that_asks_for_little_is_given_up(self) -> None:
+        """With the last of the waits, not after as many tries as our patience has seconds."""
+        calls = []
+
+        def attempt() -> httpx2.Response:
+            calls.append(1)
+            assert len(calls) < 3
+            return answered(503, Retry_After="1")
+
+        with pytest.raises(DestinationBusy):
+            patiently(PLACE, attempt, (0.0,))
+        assert len(calls) == 2
+
+    def test_a_quota_is_waited_for_by_the_clock(self) -> None:
+        """Time that the tries take counts, too, from the first that was turned away; the usual waits are left."""
+        clock = Clock()
+        patience, tries = Patience((1.0,), clock), 0
+        clock.now += 10 * PATIENCE
+        begun = clock.now
+        while (wait := patience.after(1.0, 429)) is not None:
+            assert wait == 1.0
+            clock.now += wait + 9.0
+            tries += 1
+        assert tries == PATIENCE / 10
+        assert clock.now - begun == PATIENCE
+        assert patience.after(None) == 1.0
 
     def test_only_so_many_tries_may_stall(self) -> None:
         """A try that waits for minutes is not repeated like one that ends at once."""

@@ -276,6 +276,33 @@ class TestLostAnswers:
             repository.put({"x": b"2"})
         assert repository.contents() == {"x": b"1"}
 
+    @pytest.mark.parametrize(
+        "later",
+        [
+            {"kind": "commit", "status": 403},
+            {"kind": "commit", "status": 404},
+            {"kind": "commit", "status": 400},
+            {"kind": "commits", "status": 401},
+            {"kind": "commits", "status": 404},
+        ],
+    )
+    def test_a_refusal_after_it_answers_no_question(self, repository: Repository, later: dict[str, object]) -> None:
+        """Of a second try, or of the look at the history: it says nothing about the first."""
+        repository.put({"x": b"1"})
+        repository.hub.faults([{"kind": "commit", "status": 504}, {"times": 99, **later}])
+        with pytest.raises(AnswerLost) as caught:
+            repository.put({"x": b"2"})
+        assert caught.value.__cause__ is not None
+
+    def test_content_that_is_gone_is_no_answer_either(self, repository: Repository) -> None:
+        """What a second try lacks, the first may have had."""
+        with repository.opened() as destination:
+            destination.prepare()
+            repository.hub.faults([{"kind": "commit", "status": 504}])
+            with pytest.raises(AnswerLost) as caught:
+                destination.commit({"data/b.parquet": Staged("b", 5, sha256="ab" * 32)}, [], "lost")
+        assert isinstance(caught.value.__cause__, ContentMissing)
+
     def test_a_quota_is_waited_for(self, repository: Repository) -> None:
         """As long as the Hub asks to; then it goes on."""
         repository.put({"x": b"1"})

@@ -167,7 +167,12 @@ class TestFailing:
         ids=str,
     )
     def test_a_lost_answer_has_one_effect(self, repository: Repository, call: str, fault: dict[str, object]) -> None:
-        """It is looked for, and what is not there is sent again: one commit on the branch, nothing left open."""
+        """It is looked for, and what is not there is sent again: one commit on the branch, nothing left open.
+
+        A merge alone is not asked for again: what was asked for may take effect late.
+        """
+        if call == "merge":
+            fault = {**fault, "after": True}
         repository.hub.faults([{**CALL[call], **fault}])
         publisher = Publisher(repository)
         publisher.publish()
@@ -218,6 +223,47 @@ class TestFailing:
         assert repository.contents() == publisher.whole
         assert statuses(repository) == ["closed", "merged"]
         assert len(repository.titles()) == 3
+
+    def test_a_refusal_after_a_lost_answer_is_said(self, repository: Repository) -> None:
+        """Of a commit to the pull request: no branch is changed, so it is what there is to mend."""
+        repository.hub.faults([{"kind": "commit", "status": 504}, {"kind": "commit", "status": 403, "times": 99}])
+        with pytest.raises(AccessDenied):
+            Publisher(repository).publish()
+        assert (repository.contents(), statuses(repository)) == (OLD, ["closed"])
+
+    @pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"status": 520}, {"status": 200, "body": [1]}])
+    def test_a_merge_is_asked_for_once(self, repository: Repository, fault: dict[str, object]) -> None:
+        """A second one would be answered as if it were the first: the pull request stays, and may still be merged."""
+        repository.hub.faults([{**CALL["merge"], **fault}])
+        with pytest.raises(AnswerLost, match="/discussions/1"):
+            Publisher(repository, job="j0b").publish()
+        assert (repository.contents(), statuses(repository)) == (OLD, ["open"])
+
+    def test_a_branch_that_moved_is_no_answer_to_a_merge(self, repository: Repository) -> None:
+        """Neither is what another committed taken for ours, nor is it said that ours was not published."""
+        publisher, theirs = Publisher(repository, job="j0b"), {"theirs": b"3"}
+        moment = in_the_moment(repository, lambda: repository.put(theirs), status=504)
+        with moment, pytest.raises(AnswerLost):
+            publisher.publish()
+        assert repository.contents() == OLD | theirs
+        assert statuses(repository) == ["open"]
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_a_look_that_is_refused_is_no_answer_to_a_merge(self, repository: Repository, status: int) -> None:
+        """The token may have ended since: the merge may have taken effect all the same, and here it has."""
+        gone = {**CALL["looking"], "path": "*/discussions/1", "status": status, "skip": 1, "times": 99}
+        repository.hub.faults([{**CALL["merge"], "drop": True, "after": True}, gone])
+        publisher = Publisher(repository, job="j0b")
+        with pytest.raises(AnswerLost):
+            publisher.publish()
+        assert repository.contents() == publisher.whole
+
+    def test_a_merge_that_never_went_out_is_asked_for_again(self, repository: Repository) -> None:
+        """A quota that was used up had no effect."""
+        repository.hub.faults([{**CALL["merge"], "status": 429}])
+        publisher = Publisher(repository)
+        publisher.publish()
+        assert repository.contents() == publisher.whole
 
     def test_a_merge_that_was_made_and_never_answered_is_found_later(self, repository: Repository) -> None:
         """By the mark of its pull request; publishing it again makes no commit."""
@@ -321,11 +367,11 @@ class TestMoving:
 class in_the_moment:  # noqa: N801 — reads like a function
     """Acts while the merge is held up at the Hub, after the branch was compared and before it is merged."""
 
-    def __init__(self, repository: Repository, act: Callable[[], object]) -> None:
-        self._hub, self._act = repository.hub, act
+    def __init__(self, repository: Repository, act: Callable[[], object], **fault: object) -> None:
+        self._hub, self._act, self._fault = repository.hub, act, fault
 
     def __enter__(self) -> None:
-        self._hub.faults([{**CALL["merge"], "delay": 0.8}])
+        self._hub.faults([{**CALL["merge"], "delay": 0.8, **self._fault}])
         self._thread = threading.Thread(target=self._wait)
         self._thread.start()
 

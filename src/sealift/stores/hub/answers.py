@@ -25,16 +25,25 @@ class Means(Enum):
 
 TURNED_AWAY = 429
 """Too much was asked; whatever it was had no effect."""
-LATER = frozenset({408, 500, 502, 503, 504})
-"""In trouble, or too slow: something between may say so while the Hub still works on it."""
+FOR_GOOD = frozenset({501, 505, 507})
+"""A server's own failures that stay: it cannot do that, or has no room."""
+LATER = frozenset({408, 425, *range(500, 1_000)}) - FOR_GOOD
+"""In trouble, or too slow: something between may say so, by a number of its own, while the Hub still works on it."""
 FOR_NOW = LATER | {TURNED_AWAY}
 """Answers that may be others a moment later."""
 CONFLICT = frozenset({409, 412})
 """The parent is no longer the head, another commit is under way, or what is to be made is there."""
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 """There was no connection: nothing was asked."""
-BROKEN = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
-"""A connection that failed: whether the request took effect is not known, unless it is `UNSENT`."""
+BROKEN = (
+    httpx2.TimeoutException,
+    httpx2.NetworkError,
+    httpx2.RemoteProtocolError,
+    httpx2.ProxyError,
+    httpx2.DecodingError,
+)
+"""A connection that failed, or gave what cannot be unpacked: whether the request took effect is not known, unless it is
+`UNSENT`."""
 UNREADABLE = (KeyError, TypeError, ValueError)
 """An answer that is none of a Hub's: something between has given it, or cut it."""
 

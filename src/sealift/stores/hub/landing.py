@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
 from sealift.errors import (
@@ -23,7 +22,7 @@ from sealift.stores.hub.changes import Changes, is_there
 from sealift.stores.hub.client import NOT_THERE, Commit, HubClient
 from sealift.stores.hub.facts import TreeFacts
 from sealift.stores.hub.refusals import busy, gone, renamed, unreachable, unsigned
-from sealift.stores.hub.wire import PATIENCE
+from sealift.stores.hub.wire import Patience
 
 RIGHTS = frozenset({401, 403})
 """What the token may do is wrong, not what the commit holds."""
@@ -42,7 +41,8 @@ def land(client: HubClient, changes: Changes, job: str, lacking: Lacking = _none
     When the Hub refuses the commit, `lacking` is asked whether content is the reason.
 
     An answer that was lost is neither a failure nor a success: the history of the branch tells. As long as the parent
-    is the head, sending again is safe, since the Hub takes one commit on a parent.
+    is the head, sending again is safe, since the Hub takes one commit on a parent. What refuses a later try says
+    nothing about an earlier one.
 
     Raises:
         DestinationChanged: another commit came first, or the repository is gone; ours did not take effect.
@@ -54,21 +54,23 @@ def land(client: HubClient, changes: Changes, job: str, lacking: Lacking = _none
         DestinationError: the Hub refuses the commit; `path` names the file, where it is about one.
     """
     size = sum(len(block) for block in changes.blocks())
-    waits, patience, lost = iter(client.waits), PATIENCE, False
+    patience, lost = Patience(client.waits), False
     while True:
         try:
             with client.translated():
                 return _once(client, changes, size, lacking)
+        except SealiftError as error:
+            if lost:
+                raise _unknown(client, job) from error
+            raise
         except _Turned as turned:
-            asked = None if turned.answer is None else retry_after(turned.answer)
             if turned.means is not Means.WAIT:
                 lost = lost or turned.means is Means.UNCERTAIN
                 done = _look(client, changes, job, lost=lost)
                 if done is not None:
                     return done
-            wait = asked if asked is not None else next(waits, None)
-            patience -= asked or 0
-            if wait is None or patience < 0:
+            wait = patience.after(turned.asked, turned.status)
+            if wait is None:
                 raise _given_up(client, job, turned.error, lost=lost) from turned.error
             time.sleep(wait)
 
@@ -80,11 +82,9 @@ class _Turned(Exception):
         super().__init__()
         self.error = error
         self.means = means(error, changes=True)
-
-    @property
-    def answer(self) -> httpx2.Response | None:
-        """What came instead, if anything did."""
-        return self.error.response if isinstance(self.error, HfHubHTTPError) else None
+        answer = error.response if isinstance(error, HfHubHTTPError) else None
+        self.status = None if answer is None else answer.status_code
+        self.asked = None if answer is None else retry_after(answer)
 
 
 def _once(client: HubClient, changes: Changes, size: int, lacking: Lacking) -> str:
@@ -179,7 +179,7 @@ def _look(client: HubClient, changes: Changes, job: str, *, lost: bool) -> str |
             first = first or commit.id
             if marks.is_marked(commit.message, job) or _is_the_same(client, commit, changes, job):
                 return commit.id
-    except DestinationBusy as error:
+    except SealiftError as error:
         if lost:
             raise _unknown(client, job) from error
         raise

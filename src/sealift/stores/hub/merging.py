@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
 
 from sealift.errors import (
     AnswerLost,
@@ -20,21 +17,19 @@ from sealift.errors import (
 )
 from sealift.model.event import OnEvent, Said, Warned
 from sealift.stores.hub import marks
-from sealift.stores.hub.answers import CONFLICT, TURNED_AWAY
+from sealift.stores.hub.answers import CONFLICT, Means, means
 from sealift.stores.hub.changes import Changes
 from sealift.stores.hub.client import Commit
 from sealift.stores.hub.landing import Lacking, changed, content_missing, since
 from sealift.stores.hub.place import DEFAULT_BRANCH, Place
 from sealift.stores.hub.pulls import Pulls
-from sealift.stores.hub.wire import PATIENCE
+from sealift.stores.hub.wire import Patience
 
 WHY = """\
 {files:,} files are more than one commit takes. So they come here, in several commits, and Sealift merges them as one \
 when all are there. If this stays open, the publication was interrupted: close it; the same command begins anew."""
 LEFT = "The publication that this belonged to was interrupted; it begins anew."
 GIVEN_UP = "Nothing of this was merged."
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -111,45 +106,56 @@ class Merging:
         return content_missing(self.pulls.client, changes, missing) if missing else first
 
     def _merge(self, number: int, parent: str, job: str) -> str:
-        """Merge once: the pull request says whether it took effect, whatever became of the answer."""
-        client, lost = self.pulls.client, False
-        waits, patience = iter(client.waits), PATIENCE
+        """Merge once: what may have taken effect is not asked for again, only looked for."""
+        client, patience = self.pulls.client, Patience(self.pulls.client.waits)
         while True:
-            head = self._told(client.head, number, job, lost=lost)
-            error = changed(client, parent, head) if head != parent else self._try(number)
-            asked = error.fields.get("retry_after_s")
-            lost = lost or (isinstance(error, DestinationBusy) and error.fields.get("status") != TURNED_AWAY)
-            pull = self._told(partial(self.pulls.look, number), number, job, lost=lost)
+            self._check_parent(parent)
+            error = self._try(number)
+            if error is None:
+                return self._awaited(number, parent, job, patience)
+            pull = self.pulls.look(number)
             if pull is not None and pull.status == "merged":
-                return pull.merged_as or str(self._told(client.head, number, job, lost=True))
+                return self._awaited(number, parent, job, patience)
             if pull is None or not pull.is_open or error.fields.get("status") in CONFLICT:
                 raise changed(client, parent, client.head()) from error
             if not isinstance(error, DestinationBusy):
                 raise error
-            wait = asked if asked is not None else next(waits, None)
-            patience -= asked or 0
-            if wait is None or patience < 0:
-                raise (_unknown(self.pulls, number, job) if lost else error)
+            wait = patience.after(error.fields.get("retry_after_s"), error.fields.get("status"))
+            if wait is None:
+                raise error
             time.sleep(wait)
 
-    def _try(self, number: int) -> DestinationError:
-        """Ask for the merge; what was answered. A success counts when it is seen."""
+    def _try(self, number: int) -> DestinationError | None:
+        """Ask for the merge: the error by which it is known that this had no effect, None if it may have had it."""
         try:
             self.pulls.merge(number)
         except DestinationError as error:
-            return error
-        return DestinationBusy(
-            f"{self.pulls.url(number)} is not merged, though the Hub says so", hint="run the same command again later"
-        )
+            came = error.__cause__
+            if not isinstance(came, Exception) or means(came, changes=True) is not Means.UNCERTAIN:
+                return error
+        return None
 
-    def _told(self, ask: Callable[[], Answer], number: int, job: str, *, lost: bool) -> Answer:
-        """What the Hub says; AnswerLost if it does not though the merge may have taken effect."""
-        try:
-            return ask()
-        except DestinationBusy as error:
-            if lost:
+    def _awaited(self, number: int, parent: str, job: str, patience: Patience) -> str:
+        """The commit of a merge that was asked for; AnswerLost if it does not appear, or the Hub does not tell."""
+        while True:
+            try:
+                done = self._merged(number, parent, job)
+            except SealiftError as error:
                 raise _unknown(self.pulls, number, job) from error
-            raise
+            if done is not None:
+                return done
+            wait = patience.after(None)
+            if wait is None:
+                raise _unknown(self.pulls, number, job)
+            time.sleep(wait)
+
+    def _merged(self, number: int, parent: str, job: str) -> str | None:
+        """The commit of the merge, by the pull request or by the branch; None if neither has it now."""
+        client = self.pulls.client
+        pull = self.pulls.look(number)
+        if pull is not None and pull.status == "merged":
+            return pull.merged_as or client.head()
+        return next((one.id for one in since(client, parent) if is_merge_of(self.pulls, one, job)), None)
 
     def _check_parent(self, parent: str) -> None:
         found = self.pulls.client.head()

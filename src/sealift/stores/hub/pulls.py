@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sealift.errors import AnswerLost, DestinationBusy, DestinationError
+from sealift.errors import AnswerLost, DestinationBusy, DestinationError, SealiftError
 from sealift.stores.hub import marks
 from sealift.stores.hub.changes import Changes
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.landing import Lacking, land
-from sealift.stores.hub.wire import PATIENCE
+from sealift.stores.hub.wire import Patience
 
 OPEN = frozenset({"draft", "open"})
 TITLE_CHARACTERS = 200
@@ -102,11 +102,16 @@ class Pulls:
         try:
             return land(self.ref(number), replace(changes, description=description), job, lacking)
         except AnswerLost as error:
-            raise DestinationBusy(
-                f"{self.url(number)}: a commit was sent, and no answer said what became of it; nothing was published",
-                hint="run the same command again",
-                repository=self.client.place.repo,
-            ) from error
+            lost = error
+        # What refused a later try is what there is to mend.
+        refused = lost.__cause__
+        if isinstance(refused, SealiftError) and not isinstance(refused, DestinationBusy):
+            raise refused
+        raise DestinationBusy(
+            f"{self.url(number)}: a commit was sent, and no answer said what became of it; nothing was published",
+            hint="run the same command again",
+            repository=self.client.place.repo,
+        ) from lost
 
     def open(self, number: int) -> None:
         """Make it one that can be merged, which a draft cannot."""
@@ -159,15 +164,13 @@ def surely(client: HubClient, act: Callable[[], Result], done: Callable[[], Resu
     Raises:
         DestinationBusy: neither, after some tries, or the Hub asks to wait for longer than `PATIENCE` altogether.
     """
-    waits, patience = iter(client.waits), PATIENCE
+    patience = Patience(client.waits)
     while True:
         try:
             return act()
         except DestinationBusy as error:
-            asked = error.fields.get("retry_after_s")
-            wait = asked if asked is not None else next(waits, None)
-            patience -= asked or 0
-            if wait is None or patience < 0:
+            wait = patience.after(error.fields.get("retry_after_s"), error.fields.get("status"))
+            if wait is None:
                 raise
             time.sleep(wait)
         if (found := done()) is not None:

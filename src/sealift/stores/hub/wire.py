@@ -9,7 +9,7 @@ import httpx2
 from huggingface_hub import hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
-from sealift.stores.hub.answers import BROKEN, CONFLICT, FOR_NOW, LATER, Means, means, retry_after
+from sealift.stores.hub.answers import BROKEN, CONFLICT, FOR_NOW, LATER, TURNED_AWAY, Means, means, retry_after
 from sealift.stores.hub.place import Place
 from sealift.stores.hub.refusals import busy, denied, gone, harmless, renamed, translated, unreachable, unsigned
 
@@ -23,6 +23,7 @@ __all__ = [
     "TIMEOUT",
     "WAITS",
     "Means",
+    "Patience",
     "busy",
     "checked",
     "denied",
@@ -51,6 +52,31 @@ with what it asked for (`retry_after_s`), and the same command goes on.
 """
 
 
+class Patience:
+    """How long to wait before each further try of one request: the tries are as many as the waits, and no more.
+
+    Only a quota that is used up is waited for beside them, since the Hub does nothing for such a try, and for
+    `PATIENCE` seconds at most from the first time that the Hub asks for any.
+    """
+
+    def __init__(self, waits: Iterable[float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._waits, self._clock = iter(waits), clock
+        self._end: float | None = None
+
+    def after(self, asked: float | None, status: int | None = None) -> float | None:
+        """Seconds to wait after such an answer, which asks for `asked` of them; None if there is no use in more."""
+        if asked is not None:
+            # From here on and not before: a try itself may send for hours.
+            now = self._clock()
+            self._end = now + PATIENCE if self._end is None else self._end
+            if now + asked > self._end:
+                return None
+            if status == TURNED_AWAY:
+                return asked
+        wait = next(self._waits, None)
+        return None if wait is None else max(wait, asked or 0.0)
+
+
 def patiently(
     place: Place,
     attempt: Callable[[], httpx2.Response],
@@ -60,15 +86,15 @@ def patiently(
 ) -> httpx2.Response:
     """The answer of the first try that is neither broken off nor turned away for now.
 
-    A try that the Hub asks to wait for is repeated after that time, any other after one of the pauses; `stalls` is how
-    many tries may end because nothing moves, if not all. Only for what may be repeated.
+    Each is repeated after one of the pauses, or after the time that the Hub asks for; `stalls` is how many tries may
+    end because nothing moves, if not all. Only for what may be repeated.
 
     Raises:
         DestinationBusy: no try succeeded, or the Hub asks for more than `PATIENCE` seconds altogether.
     """
-    waits, patience = iter(pauses), PATIENCE
+    patience = Patience(pauses)
     while True:
-        asked = None
+        asked = status = None
         try:
             answer = attempt()
         except BROKEN as error:
@@ -80,11 +106,10 @@ def patiently(
         else:
             if means(answer, changes=False) is not Means.WAIT:
                 return answer
-            failure, asked = busy(place, answer), retry_after(answer)
-        wait = asked if asked is not None else next(waits, None)
-        if wait is None or (asked is not None and wait > patience):
+            failure, asked, status = busy(place, answer), retry_after(answer), answer.status_code
+        wait = patience.after(asked, status)
+        if wait is None:
             raise failure
-        patience -= wait if asked is not None else 0
         time.sleep(wait)
 
 
