@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from sealift.errors import ContentMissing, DestinationError
 from sealift.model.event import Event, Warned
 from sealift.ports import Staged
 from sealift.stores.hub import HubDestination
+from sealift.stores.hub.bandwidth import bandwidth_of
 
 pytestmark = pytest.mark.usefixtures("own_xet_cache")
 
@@ -171,6 +173,35 @@ class TestPinning:
             by_lfs.hub.collect()
             assert destination.missing([*there.values(), *lost.values()]) == ["lost"]
 
+    def test_the_token_goes_to_no_other_hub(self, by_lfs: Repository) -> None:
+        """A listing whose next page is said to be elsewhere is not followed there: nobody is called."""
+        with by_lfs.prepared(job="j0b") as destination:
+            files = staged(destination, "a")
+            destination.pin(files)
+        heard: list[Event] = []
+        with (
+            by_lfs.prepared(job="j0b", on_event=heard.append) as destination,
+            socket.create_server(("127.0.0.1", 0)) as other,
+        ):
+            other.setblocking(False)
+            link = f'<http://127.0.0.1:{other.getsockname()[1]}/next>; rel="next"'
+            by_lfs.hub.faults([{"kind": "tree", "status": 200, "body": [], "headers": {"Link": link}}])
+            assert destination.pin(files) is None
+            with pytest.raises(BlockingIOError):
+                other.accept()
+        assert [type(event) for event in heard] == [Warned]
+
+    def test_who_the_token_belongs_to_is_asked_once(self, by_lfs: Repository) -> None:
+        """However often the job's pull requests are looked for: a Hub answers few such questions."""
+        with by_lfs.prepared() as destination:
+            destination.unpin()
+            before = by_lfs.asked("whoami")
+            destination.pin(staged(destination, "a"))
+            destination.unpin()
+            assert by_lfs.asked("whoami") == before
+            destination.stager.client.whoami()
+            assert by_lfs.asked("whoami") == before + 1
+
 
 class TestMissing:
     """Content that was uploaded and is not there."""
@@ -213,6 +244,19 @@ class TestMissing:
             assert destination.stager.afresh
             destination.prepare()
             assert destination.stager.afresh
+
+    def test_a_commit_has_the_whole_bandwidth(self, repository: Repository) -> None:
+        """And what is sent just before it: the workers have nothing to send then, so it is not paced at a share."""
+        rate = 4e9 + 7
+        with repository.prepared(bandwidth=rate, workers=4) as destination:
+            held = {
+                name: destination.stager.stage(name, writing(b"PAR1"), hold=True) for name in ("a.txt", "b.parquet")
+            }
+            destination.commit(held, [], "new")
+        assert sorted(repository.contents()) == ["a.txt", "b.parquet", "old"]
+        nothing = float("-inf")
+        assert bandwidth_of(rate)._free > nothing
+        assert bandwidth_of(rate / 4)._free == nothing
 
     def test_another_refusal_is_not_blamed_on_content(self, by_lfs: Repository) -> None:
         """A card that the Hub does not take is said as it is."""

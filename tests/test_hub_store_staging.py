@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.hub_stores import Repository, Written, writing
 from tests.hubs import Hub, start_hub
 
 from sealift.errors import DestinationBusy, DestinationError, IntegrityError
+from sealift.journal import Journal
 from sealift.ports import Sink, Staged
+from sealift.publish.stage import Stage
 from sealift.stores.hub import xet
 from sealift.stores.hub.lfs import MARGIN, good_for
 from sealift.stores.hub.stage import HELD, LFS_STAGING, disk_of_one
@@ -267,6 +271,46 @@ class TestReadingBack:
         assert good_for({"expires_in": 90, "expires_at": in_an_hour}) == 90 - MARGIN
         assert 3_500 < good_for({"expires_at": in_an_hour}) + MARGIN <= 3_600
         assert good_for({"expires_at": "2020-01-01T00:00:00Z"}) < 0
+
+
+class Busy:
+    """Takes a file after so many refusals, each when it has all of it."""
+
+    digests = False
+
+    def __init__(self, refusals: int, **fields: object) -> None:
+        self.left, self.fields, self.asked, self.data = refusals, fields, 0, b""
+
+    def stage(self, path: str, write: Callable[[Sink], object], *, hold: bool = False) -> Staged:
+        kept = io.BytesIO()
+        write(kept)
+        self.asked, self.left, self.data = self.asked + 1, self.left - 1, kept.getvalue()
+        if self.left >= 0:
+            raise DestinationBusy("not now", hint="later", **self.fields)
+        return Staged(path, len(self.data))
+
+    def read_back(self, staged: Staged, offset: int, view: memoryview) -> None:
+        view[:] = self.data[offset : offset + len(view)]
+
+
+class TestBeside:
+    """Files that go with the shards have as many chances as these."""
+
+    def test_a_busy_destination_is_asked_again(self) -> None:
+        """Twice; the file is written anew each time, and what is said of it is that of the last one."""
+        stager = Busy(2)
+        stage = Stage(stager, cast(Journal, None))
+        done = stage.bytes("notes.txt", "note", b"words")
+        assert (stager.asked, done.size, done.sha256) == (3, 5, sha256(b"words").hexdigest())
+        assert stage.files["notes.txt"].size == 5
+
+    @pytest.mark.parametrize(("busy", "asked"), [(Busy(3), 3), (Busy(1, retry_after_s=3_000.0), 1)])
+    def test_one_that_stays_busy_is_given_up(self, busy: Busy, asked: int) -> None:
+        """At once where it asks for longer than is waited for; nothing is staged then."""
+        stage = Stage(busy, cast(Journal, None))
+        with pytest.raises(DestinationBusy):
+            stage.bytes("notes.txt", "note", b"words")
+        assert (busy.asked, stage.files) == (asked, {})
 
 
 def test_an_upload_that_cannot_begin_is_given_back(xet_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import string
 import traceback
 from collections.abc import Callable
 
+import httpx2
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sealift.errors import DestinationError, SealiftError
 from sealift.redact import HIDDEN, Redaction, cut
+from sealift.stores.hub.refusals import LOGGERS
 
 SECRET = st.text(string.ascii_letters + string.digits, min_size=20, max_size=40)
 AROUND = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -114,3 +117,27 @@ def test_known_values_are_hidden_whatever_they_look_like() -> None:
     shown = json.dumps(redaction.value({"pa$$ word": ["x", {"y": "is plain-token here"}], "z": b"pa$$ word"}))
     assert "pa$$" not in shown
     assert "plain-token" not in shown
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_a_log_of_the_client_says_no_signed_address(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever logs what the Hub's client tells of its requests gets addresses that open nothing, once and readable."""
+    logger, signed = logging.getLogger(name), "https://store/a/b?X-Amz-Credential=q7Zk&X-Amz-Signature=q7Zkq7Zk&x=q7Zk"
+    with caplog.at_level(logging.DEBUG, logger=name):
+        logger.info('HTTP Request: %s %s "%s %d %s"', "PUT", signed, "HTTP/1.1", 200, "OK")
+        logger.debug("headers=%r", [(b"Location", signed.encode()), (b"Authorization", b"Bearer q7Zkq7Zkq7Zk")])
+        logger.warning(f"thrown while requesting PUT {signed} (100% of tries)")
+    assert "q7Zk" not in caplog.text
+    assert caplog.messages[0] == 'HTTP Request: PUT https://store/a/b "HTTP/1.1 200 OK"'
+    assert caplog.messages[2].endswith("https://store/a/b (100% of tries)")
+
+
+def test_the_client_has_no_other_logger_of_requests(caplog: pytest.LogCaptureFixture) -> None:
+    """The names are those that it has: a request to nowhere is logged by the first of them as it is said here."""
+    address = "https://store.invalid/a?X-Amz-Signature=q7Zkq7Zk"
+    answering = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    with caplog.at_level(logging.DEBUG), httpx2.Client(transport=answering) as client:
+        client.put(address)
+    assert [(one.name, one.getMessage()) for one in caplog.records] == [
+        ("httpx2", 'HTTP Request: PUT https://store.invalid/a "HTTP/1.1 200 OK"')
+    ]

@@ -135,6 +135,7 @@ def test_a_certificate_that_was_changed_is_found(name: str, good: Path, tmp_path
         "PART",
         "LEVEL",
         "COMMIT",
+        "ENDLESS",
     ],
 )
 def test_what_is_no_certificate_is_refused(text: str, good: Path, tmp_path: Path) -> None:
@@ -144,7 +145,8 @@ def test_what_is_no_certificate_is_refused(text: str, good: Path, tmp_path: Path
     said = json.loads(file.read_text())
     said["proven"] |= {"PART": {"part": [1, "2"]}, "LEVEL": {"level": ["full"]}}.get(text, {})
     said |= {"revision": "../main"} if text == "COMMIT" else {}
-    file.write_text(json.dumps(said) if text.isupper() else text)
+    said["checked"] |= {"rows": "ENDLESS"} if text == "ENDLESS" else {}
+    file.write_text(json.dumps(said).replace('"ENDLESS"', "1e999") if text.isupper() else text)
     assert run("verify", good, "--certified", file).returncode == 2
     with pytest.raises(RequestError):
         sealift.verify(good, certified=tmp_path / "none.json")

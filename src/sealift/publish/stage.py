@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from sealift.errors import DestinationBusy
 from sealift.formats.measured import Mark, Measured, ReadBack
 from sealift.formats.ranged import SLICE
 from sealift.journal import Journal
 from sealift.model.manifest import PublishedFile
 from sealift.ports import Sink, Staged, Stages
+
+TRIES = 3
 
 
 class Stage:
@@ -31,6 +34,8 @@ class Stage:
             if kept is not None:
                 self._published[path], self.files[path] = kept
             else:
+                if identity is not None:
+                    self._journal.again([path])  # what was staged there is written over
                 self._published[path] = self.file(path, role, write)
                 if identity is not None:
                     self._journal.keep_beside(identity, self._published[path], self.files[path])
@@ -48,7 +53,20 @@ class Stage:
             self.files.pop(path, None)
 
     def file(self, path: str, role: str, write: Callable[[Sink], object]) -> PublishedFile:
-        """Stage the file that `write` gives, as often as it is asked to, and read some of it back."""
+        """Stage the file that `write` gives, as often as it is asked to, and read some of it back.
+
+        A destination that is busy is asked again at once, `TRIES` times in all: it has waited already. If it says when
+        to come again, that was too long to be waited for, and the run ends.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return self._tried(path, role, write)
+            except DestinationBusy as error:
+                if error.fields.get("retry_after_s") is not None:
+                    raise
+        return self._tried(path, role, write)
+
+    def _tried(self, path: str, role: str, write: Callable[[Sink], object]) -> PublishedFile:
         sha256: str | None = None
         marks = list[Mark]()
 

@@ -123,7 +123,7 @@ def read_certificate(file: Path) -> Certificate:
         raise RequestError(f"{file} is a certificate of another format", hint="install a newer sealift")
     try:
         return _stated(said)
-    except (KeyError, TypeError, ValueError, RequestError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RequestError) as error:
         raise RequestError(f"{file} is damaged: {error}", hint=AGAIN) from error
 
 

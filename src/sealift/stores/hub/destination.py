@@ -38,6 +38,8 @@ from sealift.stores.hub.wire import WAITS
 
 COMMIT_FILES = 25_000
 """The most LFS files of one commit, as the Hub documents."""
+KNOWN_FOR = 300.0
+"""Seconds for which the author of pull requests is not asked for again."""
 
 
 def _new_job() -> str:
@@ -267,7 +269,8 @@ class HubDestination:
 
     @property
     def _pulls(self) -> Pulls:
-        return Pulls(self._client)
+        """With the whole bandwidth: who commits is alone, but for what is pinned, which is short."""
+        return Pulls(replace(self._client, bandwidth=self.bandwidth, known_for=KNOWN_FOR))
 
     def _lacking(self, changes: Changes, about: str | None) -> list[str]:
         return lacking(self.stager, changes, about)
@@ -282,7 +285,8 @@ class HubDestination:
         if self.revision is None:
             raise DestinationError(f"{self.name} is not there", hint="prepare it first", repository=self.place.repo)
         summary, _, rest = message.partition("\n")
-        return Changes(self.revision, summary, rest.strip(), unwanted, new, inline(self._client, self.stager, new))
+        stager = replace(self.stager, bandwidth=self.bandwidth)  # nobody else sends now
+        return Changes(self.revision, summary, rest.strip(), unwanted, new, inline(self._client, stager, new))
 
     def _land(self, changes: Changes, job: str) -> str:
         """The commit that has all of them; see `commit`."""
@@ -290,7 +294,8 @@ class HubDestination:
             merging = Merging(self._pulls, self.commit_files, self._lacking, self.on_event)
             return merging.publish(changes, job)
         marked = replace(changes, description=marks.marked(changes.description, job))
-        return land(self._client, marked, job, self._lacking)
+        client = replace(self._client, bandwidth=self.bandwidth)  # nobody else sends now
+        return land(client, marked, job, self._lacking)
 
     def _look(self) -> None:
         """List and read the newest commit; that of the default branch as long as there is no such branch."""

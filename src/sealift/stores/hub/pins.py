@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -123,15 +123,9 @@ def _path(file: Staged) -> str:
 
 def _pinned(client: HubClient, commit: str) -> Iterator[str]:
     """The digests of what is kept in that commit."""
-    url: str | None = f"{client.place.api}/tree/{commit}/{quote(FOLDER, safe='')}?recursive=true"
-    while url is not None:
-        try:
-            answer = client.call("GET", url)
-        except DestinationError as error:
-            if error.fields.get("status") in NO_SUCH:
-                return
+    url = f"{client.place.api}/tree/{commit}/{quote(FOLDER, safe='')}"
+    try:
+        yield from (str(entry["lfs"]["oid"]) for entry in client.pages(url, {"recursive": "true"}) if entry.get("lfs"))
+    except DestinationError as error:
+        if error.fields.get("status") not in NO_SUCH:
             raise
-        with client.translated():
-            page: list[Mapping[str, Mapping[str, str]]] = answer.json()
-            url = answer.links.get("next", {}).get("url")
-        yield from (entry["lfs"]["oid"] for entry in page if entry.get("lfs"))

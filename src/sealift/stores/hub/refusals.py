@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ WHAT_TO_DO = {
 STEPS = {httpx2.ConnectTimeout: "connect", httpx2.ReadTimeout: "read", httpx2.WriteTimeout: "write"}
 """What was waited for, by the time-out."""
 
+LOGGERS = ("httpx2", "httpcore2.http11", "httpcore2.http2", "huggingface_hub.utils._http")
+"""Those of the client that log addresses, or headers with addresses. A filter does not count for loggers below."""
+
 _SIGNED = re.compile(r"\?[^\s'\"<>()?]*=[^\s'\"<>()]*")
 _LOGIN = re.compile(r"(?<=://)[^\s/@'\"<>]+@")
 
@@ -53,6 +57,18 @@ _LOGIN = re.compile(r"(?<=://)[^\s/@'\"<>]+@")
 def unsigned(text: str) -> str:
     """The text without the queries of the addresses in it, and without their logins: either may be a key."""
     return cut(_LOGIN.sub("", _SIGNED.sub("", text)))
+
+
+def unsigned_record(record: logging.LogRecord) -> bool:
+    """A filter for loggers: the record is logged, with its text as `unsigned` makes it."""
+    record.msg, record.args = unsigned(record.getMessage()), ()
+    return True
+
+
+def unsign_logs() -> None:
+    """The client's loggers name addresses without what signs them, from now on. Repeating is safe."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(unsigned_record)
 
 
 def harmless(error: BaseException) -> BaseException:
