@@ -44,7 +44,7 @@ def test_memory_while_uploading(tmp_path: Path, hub: Hub, memory: int, workers: 
     assert published(hub, spec, memory, workers).memory <= memory
 
 
-@pytest.mark.parametrize("hub", ["xet", "lfs"], indirect=True)
+@pytest.mark.parametrize("hub", ["xet", pytest.param("lfs", marks=LONG)], indirect=True)
 def test_nothing_of_a_shard_touches_the_disk(tmp_path: Path, hub: Hub) -> None:
     """With `--staging 0` the run writes its plan and its notes, and no more, whichever way the Hub takes files."""
     spec = corpus(tmp_path / "source", [24 * KB] * 100 + [90 * MB, 60 * MB, 50 * MB, 40 * MB], random=True)

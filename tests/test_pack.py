@@ -146,7 +146,7 @@ def test_a_file_that_changed_since_the_plan_is_named(tmp_path: Path, change: Any
         publish_albums(source, tmp_path / "out", workers=workers, on_event=on_event)
     assert caught.value.fields == {"path": "scores/09.mid", "key": "track-09"}
     assert not (tmp_path / "out").exists()
-    assert {one.name for one in (tmp_path / ".out.sealift").iterdir()} == {"job", "staged"}
+    assert {one.name for one in (tmp_path / ".out.sealift").iterdir()} == {"job", "owner", "staged"}
 
 
 def test_a_row_without_a_key_is_named_by_its_number(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ class Journal:
             with suppress(Exception):
                 if error is not None and self.under_way:
                     self._say(error=_in_words(error))
+            with suppress(Exception):
                 goes_on = self.goes_on
             if self._database is not None:
                 self._database.close()
