@@ -44,3 +44,11 @@ def lfs_parts() -> tuple[str, ...]:
 def lfs_hub(tmp_path_factory: pytest.TempPathFactory, lfs_parts: tuple[str, ...]) -> Iterator[Hub]:
     with start_hub(tmp_path_factory.mktemp("without") / "hub", "--no-xet", *lfs_parts) as hub:
         yield hub
+
+
+@pytest.fixture(params=["xet", "lfs"])
+def either_hub(request: pytest.FixtureRequest) -> Iterator[Hub]:
+    """A Hub with Xet, and one without; what a test made fail is mended after it."""
+    hub: Hub = request.getfixturevalue(f"{request.param}_hub")
+    yield hub
+    hub.faults([])

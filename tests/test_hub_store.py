@@ -15,11 +15,11 @@ import pytest
 from sealift.errors import RequestError
 from sealift.ports import LISTING, Staged
 from sealift.stores.hub import HubDestination, HubFiles, HubStage, Place
+from sealift.stores.hub.answers import retry_after
 from sealift.stores.hub.changes import BLOCK, Changes, deletions, is_there
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.facts import FileFacts, TreeFacts
 from sealift.stores.hub.spool import Spool
-from sealift.stores.hub.wire import retry_after
 
 HUB = "http://127.0.0.1:1"
 

@@ -27,12 +27,9 @@ READING = ("cas-reconstruction", "lfs-get")
 pytestmark = pytest.mark.usefixtures("own_xet_cache")
 
 
-@pytest.fixture(params=["xet", "lfs"])
-def repository(request: pytest.FixtureRequest) -> Iterator[Repository]:
-    """On a Hub with Xet, and on one without; what a test made fail is mended after it."""
-    hub: Hub = request.getfixturevalue(f"{request.param}_hub")
-    yield Repository(hub)
-    hub.faults([])
+@pytest.fixture
+def repository(either_hub: Hub) -> Repository:
+    return Repository(either_hub)
 
 
 @pytest.fixture

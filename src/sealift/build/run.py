@@ -13,8 +13,7 @@ from sealift.model.event import OnEvent, Said, Warned
 from sealift.model.plan import Plan, PlannedShard
 from sealift.model.problem import Problem
 from sealift.model.receipt import Receipt
-from sealift.pack import index_part
-from sealift.pack.jobs import jobs
+from sealift.pack import index_part, jobs
 from sealift.ports import Destination, Source
 from sealift.publish import Publication, Words, publish
 from sealift.publish.present import Present, look

@@ -90,8 +90,8 @@ class Journal:
         """Leave nothing; the lock goes last, since the folder may be another's from then on."""
         with suppress(OSError):
             self._forget()
-            for file in (self.folder / LOCK, self.folder):
-                file.unlink() if file.name == LOCK else file.rmdir()
+            (self.folder / LOCK).unlink()
+            self.folder.rmdir()
             self.folder.parent.rmdir()
 
     @property
@@ -257,17 +257,13 @@ class Journal:
 
     def unsent(self) -> Sent | None:
         """The newest commit of the job under way, if it is not known to have landed."""
-        if not self.under_way:
+        found = self._all("SELECT number, parent, gone, message, last, outcome FROM sent ORDER BY number DESC LIMIT 1")
+        if not self.under_way or not found or found[0][-1] == "landed":
             return None
-        for number, parent, gone, message, last, outcome in self._all(
-            "SELECT number, parent, gone, message, last, outcome FROM sent ORDER BY number DESC LIMIT 1"
-        ):
-            if outcome == "landed":
-                break
-            rows = self._all("SELECT path, staged, data FROM sent_file WHERE number = ? ORDER BY place", number)
-            files = {path: _staged(staged, data) for path, staged, data in rows}
-            return Sent(number, parent, files, tuple(json.loads(gone)), message, bool(last), outcome == "refused")
-        return None
+        [(number, parent, gone, message, last, outcome)] = found
+        rows = self._all("SELECT path, staged, data FROM sent_file WHERE number = ? ORDER BY place", number)
+        files = {path: _staged(staged, data) for path, staged, data in rows}
+        return Sent(number, parent, files, tuple(json.loads(gone)), message, bool(last), outcome == "refused")
 
     def uncertain(self) -> Sent | None:
         """The same, if nobody has written down what became of it."""

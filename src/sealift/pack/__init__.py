@@ -21,11 +21,11 @@ from sealift.model.event import HandedOver, OnEvent, ignore
 from sealift.model.plan import PlannedShard
 from sealift.model.receipt import Made, Receipt
 from sealift.pack.cells import STAGE, CellBytes
-from sealift.pack.identity import file_digest, identity, identity_of, is_same
-from sealift.pack.jobs import PackJob, index_part, job
+from sealift.pack.identity import file_digest, identity_of, is_same
+from sealift.pack.jobs import PackJob, index_part, jobs
 from sealift.ports import Sink, Staged
 
-__all__ = ["STAGE", "PackJob", "identity", "index_part", "is_same", "job", "pack"]
+__all__ = ["STAGE", "PackJob", "index_part", "is_same", "jobs", "pack"]
 
 PART: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
 """How index parts are written: they are read once, and then thrown away."""

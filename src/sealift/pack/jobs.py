@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sealift.formats.features import Feature
 from sealift.model.column import MediaColumn
-from sealift.model.plan import Plan, PlannedShard
+from sealift.model.plan import Config, Plan, PlannedShard
 from sealift.ports import Source, Stages
 
 
@@ -31,39 +32,32 @@ class PackJob:
     overlap: bool = False
 
 
-def job(
-    plan: Plan, shard: PlannedShard, source: Source, stage: Stages, parts: Path | None = None, *, overlap: bool = False
-) -> PackJob:
-    """The job that packs that shard of the plan, with its index part in `parts`; else it lies with the plan's rows."""
-    config = plan.config(shard.config)
-    return PackJob(
-        shard=shard,
-        rows_file=plan.rows_file(shard.split),
-        index_part=index_part(parts or plan.work / "index", shard),
-        columns=config.columns,
-        media=plan.media_of(config),
-        features={name: plan.features[name] for name in config.columns},
-        source=source,
-        stage=stage,
-        keyed=bool(plan.key),
-        overlap=overlap,
-    )
-
-
 def jobs(
     plan: Plan, shards: Iterable[PlannedShard], source: Source, stage: Stages, parts: Path, *, overlap: bool = False
 ) -> list[PackJob]:
-    """The jobs that pack those shards. They share what those of a config have in common: there may be 100,000."""
-    first: dict[str, PackJob] = {}
-    made = []
-    for shard in shards:
-        if shard.config not in first:
-            first[shard.config] = job(plan, shard, source, stage, parts, overlap=overlap)
-        like = first[shard.config]
-        made.append(
-            replace(like, shard=shard, rows_file=plan.rows_file(shard.split), index_part=index_part(parts, shard))
+    """The jobs that pack those shards, with their index parts in `parts`.
+
+    Those of a config share what they have in common: there may be 100,000.
+    """
+    common = {config.name: _common(plan, config) for config in plan.configs}
+    return [
+        PackJob(
+            shard=shard,
+            rows_file=plan.rows_file(shard.split),
+            index_part=index_part(parts, shard),
+            source=source,
+            stage=stage,
+            keyed=bool(plan.key),
+            overlap=overlap,
+            **common[shard.config],
         )
-    return made
+        for shard in shards
+    ]
+
+
+def _common(plan: Plan, config: Config) -> dict[str, Any]:
+    features = {name: plan.features[name] for name in config.columns}
+    return {"columns": config.columns, "media": plan.media_of(config), "features": features}
 
 
 def index_part(parts: Path, shard: PlannedShard) -> Path:

@@ -29,16 +29,16 @@ class Stage:
 
         With an `identity`, which says what the file is made of, one that an earlier run has staged counts, too.
         """
-        if path not in self._published:
-            kept = None if identity is None else self._journal.beside(path, identity)
-            if kept is not None:
-                self._published[path], self.files[path] = kept
-            else:
-                if identity is not None:
-                    self._journal.again([path])  # what was staged there is written over
-                self._published[path] = self.file(path, role, write)
-                if identity is not None:
-                    self._journal.keep_beside(identity, self._published[path], self.files[path])
+        if path in self._published:
+            return self._published[path]
+        if identity is None:
+            self._published[path] = self.file(path, role, write)
+        elif (kept := self._journal.beside(path, identity)) is not None:
+            self._published[path], self.files[path] = kept
+        else:
+            self._journal.again([path])  # what was staged there is written over
+            self._published[path] = self.file(path, role, write)
+            self._journal.keep_beside(identity, self._published[path], self.files[path])
         return self._published[path]
 
     def has(self, path: str, identity: str | None) -> bool:

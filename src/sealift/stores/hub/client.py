@@ -26,7 +26,8 @@ from sealift.errors import AccessDenied
 from sealift.stores.hub.bandwidth import paced
 from sealift.stores.hub.pace import API, PACE
 from sealift.stores.hub.place import Place
-from sealift.stores.hub.wire import TIMEOUT, WAITS, checked, patiently, translated
+from sealift.stores.hub.refusals import translated
+from sealift.stores.hub.wire import TIMEOUT, WAITS, checked, patiently
 
 PREUPLOAD_FILES = 256
 """The most files of one question to `preupload`, as the official client asks."""

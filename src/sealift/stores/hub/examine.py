@@ -20,9 +20,10 @@ from huggingface_hub.utils import get_session
 
 from sealift.errors import AccessDenied, DestinationError
 from sealift.stores.hub import lfs, xet
+from sealift.stores.hub.answers import FOR_NOW
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.place import Place
-from sealift.stores.hub.wire import FOR_NOW, busy, translated
+from sealift.stores.hub.refusals import busy, translated
 
 PATIENCE = httpx2.Timeout(20, connect=10)
 """A Hub that is slower than that to say who somebody is will not do."""

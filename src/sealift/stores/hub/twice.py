@@ -13,10 +13,11 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from sealift.errors import IntegrityError
 from sealift.ports import Sink
+from sealift.stores.hub.answers import Means, means, retry_after
 from sealift.stores.hub.client import HubClient
 from sealift.stores.hub.lfs import Blob, Order, finish, put
 from sealift.stores.hub.spool import SLICE, Bytes
-from sealift.stores.hub.wire import PATIENCE, Means, means, retry_after
+from sealift.stores.hub.wire import PATIENCE
 
 TRIES = 3
 """So many times the file is written before its upload has failed; parts that arrived are not sent again."""

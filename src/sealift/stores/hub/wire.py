@@ -9,34 +9,9 @@ import httpx2
 from huggingface_hub import hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
-from sealift.stores.hub.answers import BROKEN, CONFLICT, FOR_NOW, LATER, TURNED_AWAY, Means, means, retry_after
+from sealift.stores.hub.answers import BROKEN, TURNED_AWAY, Means, means, retry_after
 from sealift.stores.hub.place import Place
-from sealift.stores.hub.refusals import busy, denied, gone, harmless, renamed, translated, unreachable, unsigned
-
-__all__ = [
-    "BROKEN",
-    "CONFLICT",
-    "FOR_NOW",
-    "LATER",
-    "PATIENCE",
-    "SLOW",
-    "TIMEOUT",
-    "WAITS",
-    "Means",
-    "Patience",
-    "busy",
-    "checked",
-    "denied",
-    "gone",
-    "harmless",
-    "means",
-    "patiently",
-    "renamed",
-    "retry_after",
-    "translated",
-    "unreachable",
-    "unsigned",
-]
+from sealift.stores.hub.refusals import busy, unreachable
 
 TIMEOUT = httpx2.Timeout(60, connect=15)
 """Seconds for each step of a request; the client itself would wait without end."""
